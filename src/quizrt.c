@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * quizrt.c
+ *		Entry point of the library: settings, shared memory, workers.
+ *
+ * Preloaded, the library serves.  Loaded later (a trigger's or function's
+ * first call in a server that doesn't preload it) it only defines its
+ * settings: what would publish finds no shared memory and does nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "backend/outbox.h"
+#include "bus/mailbox.h"
+#include "bus/processes.h"
+#include "bus/ring.h"
+#include "common/settings.h"
+#include "common/shared.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	SettingsDefine(process_shared_preload_libraries_in_progress);
+	OutboxInit();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	SharedAddPart(&processes_part);
+	SharedAddPart(&ring_part);
+	SharedAddPart(&mailbox_part);
+	SharedInstallHooks();
+}
