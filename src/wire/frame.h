@@ -33,6 +33,7 @@ enum
 	WS_CLOSE_GOING_AWAY = 1001,
 	WS_CLOSE_PROTOCOL_ERROR = 1002,
 	WS_CLOSE_UNSUPPORTED_DATA = 1003,
+	WS_CLOSE_NO_STATUS = 1005,	/* never sent: stands for an empty close */
 	WS_CLOSE_INVALID_PAYLOAD = 1007,
 	WS_CLOSE_POLICY_VIOLATION = 1008,
 	WS_CLOSE_MESSAGE_TOO_BIG = 1009,
@@ -64,7 +65,8 @@ extern Frame *FrameFromText(const char *text, size_t length);
 
 /*
  * A close frame.  The reason is cut, on a character boundary, to the 123
- * bytes that fit; NULL for none.
+ * bytes that fit; NULL for none.  WS_CLOSE_NO_STATUS makes an empty one, as
+ * an answer to an empty one.
  */
 extern Frame *FrameClose(uint16_t code, const char *reason);
 
