@@ -19,6 +19,7 @@
 #include "common/settings.h"
 #include "common/shared.h"
 #include "fmgr.h"
+#include "gateway/gateway.h"
 #include "miscadmin.h"
 
 PG_MODULE_MAGIC;
@@ -38,4 +39,5 @@ _PG_init(void)
 	SharedAddPart(&mailbox_part);
 	SharedInstallHooks();
 	ExtensionWatchInit();
+	GatewaysRegister();
 }
