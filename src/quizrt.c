@@ -19,6 +19,7 @@
 #include "common/shared.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "query/launcher.h"
 
 PG_MODULE_MAGIC;
 
@@ -36,4 +37,5 @@ _PG_init(void)
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
 	SharedInstallHooks();
+	LauncherRegister();
 }
