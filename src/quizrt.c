@@ -21,6 +21,7 @@
 #include "fmgr.h"
 #include "gateway/gateway.h"
 #include "miscadmin.h"
+#include "query/launcher.h"
 
 PG_MODULE_MAGIC;
 
@@ -38,6 +39,7 @@ _PG_init(void)
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
 	SharedInstallHooks();
+	LauncherRegister();
 	ExtensionWatchInit();
 	GatewaysRegister();
 }
