@@ -11,6 +11,7 @@
 #ifndef QUIZRT_QUESTION_H
 #define QUIZRT_QUESTION_H
 
+#include "bus/codec.h"
 #include "bus/event.h"
 #include "bus/ring.h"
 #include "utils/timestamp.h"
@@ -106,8 +107,7 @@ extern bool CredentialAnswerDecode(const char *bytes, Size length,
 /* A channels question is the owner, then each channel. */
 typedef struct ChannelsCursor
 {
-	const char *at;
-	const char *end;
+	Cursor		cursor;
 	uint32		remaining;
 } ChannelsCursor;
 

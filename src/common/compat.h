@@ -13,6 +13,7 @@
 #define QUIZRT_COMPAT_H
 
 #include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
 
 #ifndef FRONTEND
 #include "catalog/namespace.h"
@@ -20,14 +21,13 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 #if PG_VERSION_NUM < 160000
 #include "access/heapam.h"
 #endif
 #include "utils/snapmgr.h"
-#if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
-#endif
 #endif							/* FRONTEND */
 
 #if PG_VERSION_NUM < 150000
