@@ -66,7 +66,7 @@ sub dial
 	  $url =~ m{^(wss?|https?)://([^/?]+)(.*)$}s
 	  or croak "no URL that we know: $url";
 	my ($host, $port) = $authority =~ m{^\[?(.*?)\]?(?::(\d+))?$};
-	my $tls = $scheme =~ /s$/;
+	my $tls = $scheme eq 'wss' || $scheme eq 'https';
 
 	$port ||= $tls ? 443 : 80;
 	$target = "/$target" unless $target =~ m{^/};
@@ -113,7 +113,7 @@ sub _start_tls
 		? IO::Socket::SSL::SSL_VERIFY_PEER()
 		: IO::Socket::SSL::SSL_VERIFY_NONE(),
 		defined $ca ? (SSL_ca_file => $ca) : ());
-	croak "no TLS: $IO::Socket::SSL::SSL_ERROR" unless $ssl;
+	croak "no TLS: " . IO::Socket::SSL::errstr() unless $ssl;
 	$self->{socket} = $ssl;
 	$self->{tls}    = 1;
 	return;
