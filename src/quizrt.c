@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "backend/extension_watch.h"
 #include "backend/outbox.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
@@ -27,8 +28,8 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
-	SettingsDefine(process_shared_preload_libraries_in_progress);
 	OutboxInit();
+	SettingsDefine(process_shared_preload_libraries_in_progress);
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
@@ -36,4 +37,5 @@ _PG_init(void)
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
 	SharedInstallHooks();
+	ExtensionWatchInit();
 }

@@ -3,8 +3,10 @@
  * client_message.h
  *		The JSON that clients send, read into structs.
  *
- * Made with PostgreSQL's own JSON parser.  The bytes are valid UTF-8 when
- * they come here.  Results are palloc'd in the current memory context, so
+ * This is the quiz API and what all of them share; the other two APIs have
+ * parsers of their own (dashboard_message.h, security_message.h).
+ *
+ * The bytes are valid UTF-8 when they come here.  Results are palloc'd in the current memory context, so
  * that the caller frees a message with its context.  These functions throw
  * where palloc does, and for nothing else: whatever a client sends ends in a
  * result.
@@ -24,11 +26,16 @@ typedef enum MessageResult
 	MESSAGE_UNKNOWN_ACTION
 } MessageResult;
 
-/* Of the quiz API: {"action": ..., "subscriptions": [...]} */
+/*
+ * {"action": ..., "subscriptions": [...]}; other keys are ignored, and of a
+ * key that is given twice the last one counts.  A message that is nested
+ * deeper than 32 levels has the wrong shape.
+ */
 typedef struct QuizMessage
 {
 	bool		subscribe;		/* else unsubscribe */
-	char	   *action;			/* as the client sent it */
+	char	   *action;			/* as the client sent it; also set with
+								 * MESSAGE_UNKNOWN_ACTION */
 	int			nsubscriptions;
 	char	  **subscriptions;	/* in the order sent, each once */
 } QuizMessage;
@@ -48,9 +55,10 @@ typedef enum ChannelType
 
 /*
  * Split "<type>:<id>" and judge the id: a positive decimal bigint without
- * leading zero or sign, or (attempts, leaderboard) a UUID.  "topic" gets the
- * normalised text (a UUID in lower case); it must have room for 64 bytes.
- * *valid_id is false where the id is none.  Allocates nothing.
+ * leading zero or sign, or (attempts, leaderboard, notification) a UUID.
+ * "topic" gets the normalised text (a UUID in lower case), or nothing where
+ * there is no valid id; it must have room for 64 bytes.  *valid_id is false
+ * where the id is none.  Allocates nothing.
  */
 extern ChannelType ChannelParse(const char *channel, char *topic,
 								bool *valid_id);

@@ -6,13 +6,14 @@
  * A frame is built once and shared by everybody who gets it: server frames
  * are not masked, so the bytes are the same for all.  The count of references
  * is not atomic; a frame belongs to one process.  The memory is malloc's, so
- * that nothing here throws: functions return NULL where there is none.
+ * that nothing here throws: functions return NULL where there is none.  A new frame is not exempt.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef QUIZRT_FRAME_H
 #define QUIZRT_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ enum
 	WS_CLOSE_GOING_AWAY = 1001,
 	WS_CLOSE_PROTOCOL_ERROR = 1002,
 	WS_CLOSE_UNSUPPORTED_DATA = 1003,
+	WS_CLOSE_NO_STATUS = 1005,	/* never sent: stands for an empty close */
 	WS_CLOSE_INVALID_PAYLOAD = 1007,
 	WS_CLOSE_POLICY_VIOLATION = 1008,
 	WS_CLOSE_MESSAGE_TOO_BIG = 1009,
@@ -46,6 +48,8 @@ typedef struct Frame
 {
 	uint32_t	refcount;
 	uint32_t	length;			/* of header and payload */
+	bool		exempt;			/* does not count towards a queue's limit: a
+								 * snapshot, which everybody shares */
 	char		bytes[];
 } Frame;
 
@@ -64,7 +68,8 @@ extern Frame *FrameFromText(const char *text, size_t length);
 
 /*
  * A close frame.  The reason is cut, on a character boundary, to the 123
- * bytes that fit; NULL for none.
+ * bytes that fit; NULL for none.  WS_CLOSE_NO_STATUS makes an empty one, as
+ * an answer to an empty one.
  */
 extern Frame *FrameClose(uint16_t code, const char *reason);
 

@@ -46,8 +46,9 @@ typedef struct HttpRequest
 	HttpText	websocket_version;
 	HttpText	websocket_protocol; /* the first such header */
 	HttpText	websocket_extensions;
-	HttpText	forwarded_for;
-	HttpText	forwarded_proto;
+	HttpText	forwarded_for;	/* the last such header, from the proxy that
+								 * is nearest */
+	HttpText	forwarded_proto;	/* likewise */
 	bool		connection_upgrade; /* Connection has the token "upgrade" */
 	bool		upgrade_websocket;	/* Upgrade has the token "websocket" */
 	bool		has_body;		/* Content-Length above 0, or
@@ -59,7 +60,8 @@ typedef struct HttpRequest
  * length of the head; what follows belongs to the next protocol.  max_head is
  * the limit on the head in bytes.  A repeated Host, Origin or
  * Sec-WebSocket-Key or -Version is malformed; lists in repeated Connection
- * and Upgrade headers count as one list.
+ * and Upgrade headers count as one list.  Host may be missing in HTTP/1.0
+ * only.  However the bytes are cut, the verdict is the same.
  */
 extern HttpParseResult HttpParseRequest(const char *buffer, size_t length,
 										size_t max_head, HttpRequest *request,
@@ -68,10 +70,13 @@ extern HttpParseResult HttpParseRequest(const char *buffer, size_t length,
 /* Is the text this word, in exactly these letters? */
 extern bool HttpTextIs(HttpText text, const char *word);
 
+/* Are the headers there that ask for a WebSocket, of whatever version? */
+extern bool HttpAsksUpgrade(const HttpRequest *request);
+
 /*
  * Does the request ask for a WebSocket, and may it?  Returns 0, or the status
- * (400, 426) of protocol.md's table.  Not for the path, the method or the
- * origin.
+ * (400, 426) of protocol.md's table; a 426 in spite of HttpAsksUpgrade() is
+ * about the version.  Not for the path, the method or the origin.
  */
 extern int	HttpCheckUpgrade(const HttpRequest *request);
 
@@ -95,12 +100,15 @@ typedef struct HttpQueryValue
 extern bool HttpParseQuery(HttpText query, HttpQueryValue *values,
 						   int nvalues, char *storage, size_t storage_size);
 
-/* The allow-list of origins: comma-separated, empty allows any. */
+/*
+ * The allow-list of origins: comma-separated, empty allows any.  A request
+ * without an origin passes.
+ */
 extern bool HttpOriginAllowed(HttpText origin, const char *allowed);
 
 /*
  * Walk through a comma-separated header value: the next token, blanks
- * trimmed; false at the end.  *rest is what is left.
+ * trimmed, empty ones skipped; false at the end.  *rest is what is left.
  */
 extern bool HttpNextToken(HttpText *rest, HttpText *token);
 

@@ -4,10 +4,9 @@
  *		WebSocket frames as clients send them, put together to messages.
  *
  * wslay reads the frames; the rules of RFC 6455 that it leaves to us, the
- * limits and the UTF-8 check are here.  The state of a connection between two
- * frames is a few bytes (WsState); the big part, wslay's buffers and the
- * message that is half-way, is a WsReader, taken from a pool while a frame or
- * a message is incomplete.
+ * limits and the UTF-8 check are here.  Between two messages a connection has
+ * no state at all; wslay's buffers and the message that is half-way are a
+ * WsReader, taken from a pool while a frame or a message is incomplete.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,10 +21,16 @@
 
 typedef struct WsReader WsReader;
 
-/* What a message or an error is told to.  None of them may throw. */
+/*
+ * What a message or an error is told to.  None of them may throw, feed the
+ * same reader, or free what holds it: a connection that is to go is marked,
+ * and freed when WsFeed() has returned.  (WsReaderRelease() of the connection's
+ * reader does nothing during the call, for the same reason.)
+ */
 typedef struct WsHandler
 {
-	/* A whole message or control frame.  "bytes" is valid during the call
+	/* A whole message or control frame; control frames come at once, also
+	 * between the fragments of a message.  "bytes" is valid during the call
 	 * only; for WS_CLOSE it is the reason and "code" the status (1005 where
 	 * none was given).  Returns false to stop reading (the connection is
 	 * being closed). */
@@ -46,8 +51,9 @@ typedef struct WsLimits
 
 /*
  * Feed bytes as they came.  *reader is NULL between messages, and is taken
- * from the pool or given back as needed.  Returns false where memory is
- * short or reading has stopped for good; a violation was reported before.
+ * from the pool or given back as needed.  Returns false where reading has
+ * stopped for good: a violation was reported (1011 where memory is short), or
+ * the handler said so.  From then on *reader refuses all bytes, silently.
  */
 extern bool WsFeed(WsReader **reader, const WsLimits *limits,
 				   const char *bytes, size_t length,
