@@ -732,23 +732,19 @@ sub at_end
 	return 1;
 }
 
-=head2 $client->read_available
+=head2 $client->poll
 
-The messages that are there by now, decoded, without waiting.
+The next message if it is there by now, else undef, without waiting.
 
 =cut
 
-sub read_available
+sub poll
 {
 	my ($self) = @_;
-	my @messages;
+	my $message = eval { $self->read_message(0) };
 
-	while (my $message = eval { $self->read_message(0) })
-	{
-		push @messages, $message;
-		last if $message->{opcode} == CLOSE;
-	}
-	return @messages;
+	die $@ if $@ && $@ !~ /^timed out/;
+	return $message;
 }
 
 sub socket
