@@ -58,24 +58,6 @@ sub server_is_the_same
 		'1', "$name: sessions live");
 }
 
-# Clients on both gateways: connect until each has one.
-sub client_of_each_gateway
-{
-	my %client;
-
-	for (1 .. 200)
-	{
-		my $client = $node->owner_client('teacher', "quiz:$id");
-		my $gateway = $node->sql(
-			    "SELECT gateway FROM quizrt.connections"
-			  . " ORDER BY connection_id DESC LIMIT 1");
-
-		$client{$gateway} //= $client;
-		last if keys %client == 2;
-	}
-	return values %client;
-}
-
 note 'what can be seen';
 
 foreach my $title ('launcher', 'gateway 1', 'gateway 2', 'query worker 1',
@@ -131,15 +113,15 @@ note 'a gateway';
 	server_is_the_same('pg_cancel_backend(gateway)');
 }
 {
-	my @clients = client_of_each_gateway();
+	# So many that both gateways have some.
+	my @clients = map { $node->owner_client('teacher', "quiz:$id") } 1 .. 24;
 	my $pid     = $node->pid('gateway 1');
 
-	is(scalar @clients, 2, 'both gateways have clients');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
 	$node->wait_new_pid('gateway 1', $pid);
 	server_is_the_same('pg_terminate_backend(gateway)');
 
-	# One of them was closed as at a shutdown, the other didn't notice.
+	# Some were closed as at a shutdown, the others didn't notice.
 	my $slug = 'after_gateway';
 	my (@closed, @alive);
 
@@ -151,9 +133,10 @@ note 'a gateway';
 
 		push @{ $heard ? \@alive : \@closed }, $one;
 	}
-	is(scalar @alive, 1, 'the other gateway\'s client hears what comes after');
-	is($closed[0]{closed} && $closed[0]{closed}{code},
-		1001, 'the client of the one that went was closed with 1001');
+	cmp_ok(scalar @alive, '>', 0, 'clients of the other gateway hear what comes');
+	cmp_ok(scalar @closed, '>', 0, 'clients of the one that went were closed');
+	is(scalar(grep { ($_->{closed} ? $_->{closed}{code} : 0) != 1001 } @closed),
+		0, 'all of them with 1001');
 	serves('a new client');
 }
 

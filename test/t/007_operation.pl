@@ -123,22 +123,6 @@ note 'drain';
 		'drain(false) ends it');
 }
 
-note 'an operator disconnects somebody';
-
-{
-	my $client = $node->owner_client('teacher', "quiz:$id");
-	my $other  = $node->owner_client('teacher', "quiz:$id");
-	my $first  = $node->sql(
-		'SELECT min(connection_id) FROM quizrt.connections');
-
-	$node->sql("SELECT quizrt.disconnect($first, 'go away')");
-
-	my $close = closes_with($client, 4403, 'disconnect()');
-
-	is($close->{reason}, 'go away', 'with its reason');
-	lives(sub { $other->ping }, 'others stay');
-}
-
 SKIP:
 {
 	skip 'IO::Socket::SSL is not installed', 5
