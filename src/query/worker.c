@@ -139,6 +139,7 @@ connect_to_database(void)
 	override("log_parameter_max_length", "0");
 	override("log_parameter_max_length_on_error", "0");
 	set_timeouts();
+	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
 /* The owner of the extension, or invalid where it isn't there. */
@@ -249,21 +250,17 @@ count_unanswered(const Batch *batch)
 	return count;
 }
 
-/* Tell the gateways what could not be answered; returns how many. */
-static int
+/* Tell the gateways what could not be answered. */
+static void
 give_up(Batch *batch)
 {
-	int			count = 0;
-
 	for (int i = 0; i < batch->count; i++)
 	{
 		if (batch->answered[i])
 			continue;
 		batch->answered[i] = true;
 		MailboxCannotAnswer(batch->questions[i].slot);
-		count++;
 	}
-	return count;
 }
 
 typedef struct Work
@@ -328,12 +325,9 @@ answer_batch(Batch *batch, QuestionKind kind)
 	return true;
 }
 
-/*
- * Answer what is waiting.  Returns false where there was nothing; sets
- * *in_trouble where something could not be answered.
- */
+/* Answer what is waiting.  Returns false where there was nothing. */
 static bool
-serve_questions(bool *in_trouble)
+serve_questions(void)
 {
 	MailboxQuestion questions[MAX_BATCH];
 	bool		answered[MAX_BATCH] = {0};
@@ -357,8 +351,7 @@ serve_questions(bool *in_trouble)
 	PG_END_TRY();
 	pgstat_report_activity(STATE_IDLE, NULL);
 
-	if (give_up(&batch) > 0)
-		*in_trouble = true;
+	give_up(&batch);
 	if (!extension)
 		end_without_extension();
 	return true;
@@ -448,7 +441,8 @@ typedef struct LookAt
 {
 	TimestampTz last;
 	bool		soon;			/* there is a reason to */
-	bool		in_trouble;		/* something failed: test the queries too */
+	bool		test;			/* try the queries too */
+	uint64		complaints;		/* how many there were by then */
 } LookAt;
 
 static long
@@ -466,13 +460,17 @@ time_to_look(const LookAt *look)
 static void
 look_if_due(LookAt *look)
 {
+	/* Was that one question, or is it all of them? */
+	if (ComplaintCount() != look->complaints)
+		look->soon = look->test = true;
 	if (time_to_look(look) > 0)
 		return;
-	look_at_database(look->in_trouble ||
-					 DatabaseStateGet() != DATABASE_SERVED);
+
+	look_at_database(look->test || DatabaseStateGet() != DATABASE_SERVED);
 	look->last = GetCurrentTimestamp();
 	look->soon = false;
-	look->in_trouble = false;
+	look->test = false;
+	look->complaints = ComplaintCount();
 }
 
 /*
@@ -483,7 +481,7 @@ static void
 serve(void)
 {
 	uint32		wait_event = compat_wait_event("QuizrtQueryWorkerMain");
-	LookAt		look = {0, true, true};
+	LookAt		look = {0, true, true, 0};
 	bool		woken = false;
 
 	for (;;)
@@ -494,9 +492,12 @@ serve(void)
 		MemoryContextSwitchTo(turn_context);
 		serve_interrupts();
 		if (ConfigReloadPending)
+		{
 			serve_reload();
-		served = serve_questions(&look.in_trouble);
-		look.soon |= look.in_trouble || (woken && !served);
+			look.soon = look.test = true;
+		}
+		served = serve_questions();
+		look.soon |= woken && !served;
 		look_if_due(&look);
 		MemoryContextReset(turn_context);
 
