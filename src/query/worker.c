@@ -19,7 +19,9 @@
  *	- Termination gives what was taken back to the mailbox, for the next
  *	  worker.  The launcher starts that.
  *	- Where the extension isn't there (any more), or the settings name another
- *	  database or fewer workers, it ends by itself.
+ *	  database or fewer workers, it ends by itself.  So it does when somebody
+ *	  wants to drop, rename or copy the database: that waits a few seconds for
+ *	  connections to end, and nobody should have to stop quizrt for it.
  *
  * No credential reaches a query, and the settings that would log queries are
  * switched off here.
@@ -33,6 +35,7 @@
 #include "access/xact.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "common/compat.h"
 #include "common/settings.h"
@@ -47,6 +50,7 @@
 #include "query/jwt.h"
 #include "query/worker.h"
 #include "storage/ipc.h"
+#include "storage/lock.h"
 #include "storage/procsignal.h"
 #include "storage/sinval.h"
 #include "tcop/tcopprot.h"
@@ -61,7 +65,7 @@
 
 /* How often the state of the database is looked at: in general, and at most
  * when there is a reason to. */
-#define LOOK_INTERVAL_MS	10000
+#define LOOK_INTERVAL_MS	2000
 #define LOOK_AGAIN_MS		200
 
 /* How often the queries are tested while they fail. */
@@ -162,6 +166,16 @@ extension_owner(void)
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return owner;
+}
+
+bool
+DatabaseIsFree(Oid database)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
+	return LockAcquire(&tag, RowExclusiveLock, false, true) !=
+		LOCKACQUIRE_NOT_AVAIL;
 }
 
 /*
@@ -366,6 +380,7 @@ look_at_database(bool test)
 {
 	volatile bool extension = true;
 	volatile bool works = false;
+	volatile bool is_free = true;
 
 	PG_TRY();
 	{
@@ -374,6 +389,7 @@ look_at_database(bool test)
 		extension = begin_queries(&join);
 		if (extension)
 		{
+			is_free = DatabaseIsFree(MyDatabaseId);
 			if (test)
 			{
 				SPI_connect();
@@ -393,6 +409,8 @@ look_at_database(bool test)
 
 	if (!extension)
 		end_without_extension();
+	if (!is_free)
+		proc_exit(0);
 	if (test && DatabaseStateGet() != (works ? DATABASE_SERVED :
 									   DATABASE_FAILING))
 	{
