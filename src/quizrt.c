@@ -19,6 +19,7 @@
 #include "common/settings.h"
 #include "common/shared.h"
 #include "fmgr.h"
+#include "gateway/gateway.h"
 #include "miscadmin.h"
 #include "query/launcher.h"
 
@@ -40,4 +41,5 @@ _PG_init(void)
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();
+	GatewaysRegister();
 }

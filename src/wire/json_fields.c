@@ -13,6 +13,8 @@
  */
 #include "wire/wire.h"
 
+#include <limits.h>
+
 #include "common/compat.h"
 #include "wire/json_fields.h"
 
