@@ -525,7 +525,7 @@ flush_one(void *argument)
 	write_some(argument);
 }
 
-void
+bool
 ConnectionsFlush(void)
 {
 	uint64		before;
@@ -551,6 +551,7 @@ ConnectionsFlush(void)
 	}
 	if (bytes > 0)
 		CounterAdd(COUNTER_BYTES_SENT, bytes);
+	return !dlist_is_empty(&to_flush);
 }
 
 /*
@@ -749,20 +750,34 @@ read_some(Connection *connection)
 	}
 }
 
-void
-ConnectionPolled(Connection *connection, int events)
+typedef struct Polled
 {
-	if (connection->state == CONNECTION_DEAD)
-		return;
+	Connection *connection;
+	int			events;
+} Polled;
+
+static void
+serve_polled(void *argument)
+{
+	Connection *connection = ((Polled *) argument)->connection;
+	int			events = ((Polled *) argument)->events;
+
 	if (events & POLL_READ)
 		read_some(connection);
 	else if (events & POLL_HANGUP)
-	{
 		ConnectionDrop(connection);
-		return;
-	}
 	if ((events & POLL_WRITE) && connection->state != CONNECTION_DEAD)
 		flush_later(connection);
+}
+
+void
+ConnectionPolled(Connection *connection, int events)
+{
+	Polled		polled = {connection, events};
+
+	if (connection->state != CONNECTION_DEAD &&
+		!Guarded(serve_polled, &polled))
+		ConnectionDrop(connection);
 }
 
 /*

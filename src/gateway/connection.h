@@ -179,8 +179,8 @@ extern void ConnectionDrop(Connection *connection);
  * For the loop.
  */
 
-/* Write what was queued in this turn. */
-extern void ConnectionsFlush(void);
+/* Write what was queued in this turn; true: there is more to write at once. */
+extern bool ConnectionsFlush(void);
 
 /* Free the dead. */
 extern void ConnectionsReap(void);

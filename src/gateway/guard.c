@@ -13,6 +13,7 @@
 
 #include "gateway/guard.h"
 #include "gateway/timer.h"
+#include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
 

@@ -55,6 +55,7 @@ equal_names(EventText a, EventText b)
 
 static topic_table_hash *topics;
 static MemoryContext topics_context;
+static int64 subscriptions = 0;
 
 void
 TopicsInit(void)
@@ -62,6 +63,19 @@ TopicsInit(void)
 	topics_context = AllocSetContextCreate(TopMemoryContext, "quizrt topics",
 										   ALLOCSET_DEFAULT_SIZES);
 	topics = topic_table_create(topics_context, 256, NULL);
+}
+
+static void
+count_subscriptions(int64 n)
+{
+	subscriptions += n;
+	CounterAdd(COUNTER_SUBSCRIPTIONS, n);
+}
+
+int64
+TopicsSubscriptions(void)
+{
+	return subscriptions;
 }
 
 Topic *
@@ -143,7 +157,7 @@ Subscribe(Connection *connection, EventText name, dlist_head *list)
 	topic->count++;
 	dlist_push_tail(list, &subscription->node);
 	if (topic->dialect != NULL)
-		CounterAdd(COUNTER_SUBSCRIPTIONS, 1);
+		count_subscriptions(1);
 	return subscription;
 }
 
@@ -157,7 +171,7 @@ Unsubscribe(Subscription *subscription)
 	place->subscription->index = subscription->index;
 	dlist_delete(&subscription->node);
 	if (topic->dialect != NULL)
-		CounterAdd(COUNTER_SUBSCRIPTIONS, -1);
+		count_subscriptions(-1);
 	pfree(subscription);
 	free_if_unused(topic);
 }

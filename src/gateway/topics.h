@@ -81,6 +81,9 @@ extern void TopicForEach(Topic *topic,
 										   void *context),
 						 void *context);
 
+/* Subscriptions to topics of dialects. */
+extern int64 TopicsSubscriptions(void);
+
 static inline EventText
 TopicName(const Topic *topic)
 {
