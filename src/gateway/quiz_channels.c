@@ -67,6 +67,7 @@ typedef struct Request
 	Connection *connection;
 	MemoryContext context;		/* all that belongs to it */
 	Size		bytes;			/* that it counts for */
+	char	   *complaint;		/* the message was wrong: the error to send */
 	bool		subscribe;
 	Question   *question;		/* the answer that it waits for */
 	int			asked;
@@ -106,44 +107,56 @@ QuizForgetRequests(QuizSession *session)
 		forget(session, first_request(session));
 }
 
-/* Queue a parsed message; the strings are copied. */
-static void
-add_request(Connection *connection, const QuizMessage *message, Size bytes)
+/* Put a new request behind those that wait. */
+static Request *
+add_request(Connection *connection, Size bytes)
 {
 	QuizSession *session = connection->session;
 	MemoryContext context = AllocSetContextCreate(quiz_context,
 												  "quizrt request",
 												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Request    *request = palloc0(sizeof(Request));
+	Request    *request = MemoryContextAllocZero(context, sizeof(Request));
 
 	request->connection = connection;
 	request->context = context;
 	request->bytes = bytes;
+	session->request_bytes += bytes;
+	dlist_push_tail(&session->requests, &request->node);
+	return request;
+}
+
+/* The strings of the message are copied. */
+static void
+add_message(Connection *connection, const QuizMessage *message, Size bytes)
+{
+	Request    *request = add_request(connection, bytes);
+	MemoryContext old = MemoryContextSwitchTo(request->context);
+
 	request->subscribe = message->subscribe;
-	request->nchannels = message->nsubscriptions;
 	request->channels = palloc0(sizeof(RequestedChannel) *
 								message->nsubscriptions);
 	for (int i = 0; i < message->nsubscriptions; i++)
 		request->channels[i].asked = pstrdup(message->subscriptions[i]);
+	request->nchannels = message->nsubscriptions;
 	MemoryContextSwitchTo(old);
-
-	session->request_bytes += bytes;
-	dlist_push_tail(&session->requests, &request->node);
 }
 
-/* An error of the message as a whole. */
+/* An error of a message as a whole. */
 static void
-complain(Connection *connection, const char *format, const char *detail)
+add_complaint(Connection *connection, const char *error, const char *detail,
+			  Size bytes)
 {
+	Request    *request;
 	StringInfoData text;
 
+	if (!ConnectionCountError(connection))
+		return;
+	request = add_request(connection, bytes);
 	initStringInfo(&text);
-	appendStringInfoString(&text, format);
+	appendStringInfoString(&text, error);
 	if (detail != NULL)
 		AppendClipped(&text, detail, strlen(detail));
-	if (ConnectionCountError(connection))
-		QuizSendError(connection, text.data, text.len);
+	request->complaint = MemoryContextStrdup(request->context, text.data);
 	pfree(text.data);
 }
 
@@ -151,23 +164,9 @@ void
 QuizOwnerMessage(Connection *connection, const char *bytes, size_t length)
 {
 	QuizSession *session = connection->session;
+	bool		idle = dlist_is_empty(&session->requests);
 	QuizMessage message;
 
-	switch (QuizMessageParse(bytes, length, &message))
-	{
-		case MESSAGE_NOT_JSON:
-			complain(connection, "Invalid message: not valid JSON", NULL);
-			return;
-		case MESSAGE_WRONG_SHAPE:
-			complain(connection, "Invalid message: expected "
-					 "{\"action\": ..., \"subscriptions\": [...]}", NULL);
-			return;
-		case MESSAGE_UNKNOWN_ACTION:
-			complain(connection, "Unknown action: ", message.action);
-			return;
-		case MESSAGE_OK:
-			break;
-	}
 	if (session->request_bytes + length > MAX_WAITING_BYTES)
 	{
 		CounterAdd(COUNTER_CONNECTIONS_FLOODING, 1);
@@ -175,8 +174,26 @@ QuizOwnerMessage(Connection *connection, const char *bytes, size_t length)
 						"Too many requests");
 		return;
 	}
-	add_request(connection, &message, length);
-	if (session->requests.head.next == session->requests.head.prev)
+	switch (QuizMessageParse(bytes, length, &message))
+	{
+		case MESSAGE_NOT_JSON:
+			add_complaint(connection, "Invalid message: not valid JSON",
+						  NULL, length);
+			break;
+		case MESSAGE_WRONG_SHAPE:
+			add_complaint(connection, "Invalid message: expected "
+						  "{\"action\": ..., \"subscriptions\": [...]}",
+						  NULL, length);
+			break;
+		case MESSAGE_UNKNOWN_ACTION:
+			add_complaint(connection, "Unknown action: ", message.action,
+						  length);
+			break;
+		case MESSAGE_OK:
+			add_message(connection, &message, length);
+			break;
+	}
+	if (idle)
 		carry_on(connection);
 }
 
@@ -435,7 +452,7 @@ enter_subscriptions(Request *request)
 
 /* One confirmation of all that is accepted, then each denial. */
 static void
-send_verdicts(Request *request)
+send_verdicts(Request *request, const char *event)
 {
 	Connection *connection = request->connection;
 	char	  **accepted = palloc(sizeof(char *) * request->nchannels);
@@ -448,7 +465,7 @@ send_verdicts(Request *request)
 			accepted[naccepted++] = request->channels[i].topic;
 	}
 	if (naccepted > 0)
-		QuizSendConfirmation(connection, "subscribed", accepted, naccepted);
+		QuizSendConfirmation(connection, event, accepted, naccepted);
 	pfree(accepted);
 
 	if (nrefused > 0 && connection->state == CONNECTION_OPEN)
@@ -510,7 +527,7 @@ complete(Request *request, const SnapshotJoin *join, const StreamMark *mark)
 	Connection *connection = request->connection;
 
 	enter_subscriptions(request);
-	send_verdicts(request);
+	send_verdicts(request, "subscribed");
 	if (connection->state == CONNECTION_OPEN && join != NULL)
 		StreamReplay(mark, join, replay, request);
 	if (connection->state == CONNECTION_OPEN)
@@ -566,9 +583,19 @@ unsubscribe(Request *request)
 		leave_channel(session, channel->topic);
 		channel->state = CHANNEL_ALLOWED;
 	}
-	send_verdicts(request);
+	send_verdicts(request, "unsubscribed");
 	if (connection->state == CONNECTION_OPEN)
 		forget(session, request);
+}
+
+static void
+send_complaint(Request *request)
+{
+	Connection *connection = request->connection;
+
+	QuizSendError(connection, request->complaint, strlen(request->complaint));
+	if (connection->state == CONNECTION_OPEN)
+		forget(connection->session, request);
 }
 
 /* Carry out what waits, until something needs the database. */
@@ -581,7 +608,9 @@ carry_on(Connection *connection)
 		   (request = first_request(connection->session)) != NULL &&
 		   request->question == NULL)
 	{
-		if (request->subscribe)
+		if (request->complaint != NULL)
+			send_complaint(request);
+		else if (request->subscribe)
 			subscribe(request);
 		else
 			unsubscribe(request);
