@@ -87,6 +87,8 @@ is_deeply(
 	[qw(attempt_update attempt_update attempt_flagged attempt_finished)],
 	'the owner gets the quiz channel, not this');
 
+lives(sub { $client->ping }, 'the connection stays');
+
 note 'reasons';
 
 $node->submit($bob);
@@ -163,7 +165,6 @@ note 'afterwards';
 
 is_refused(QuizRT::Client->attempt($node->url("/ws?session=$session")),
 	401, 'Invalid session', 'the session has expired');
-lives(sub { $client->ping }, 'the connection stays');
 $node->configure('quizrt.closed_attempt_timeout' => '300ms');
 $node->reload;
 {
