@@ -115,26 +115,6 @@ is($other->expect_json->{data}{reason}, 'submitted', 'submitted');
 	is($data->{event_id}, $event,    'the event stream');
 }
 
-note 'the deadline';
-
-{
-	my $eve = $node->start_attempt($id, alias => 'Eve')->{attempt_id};
-	my $late = participant($eve);
-
-	$node->sql("UPDATE quiz.attempts SET deadline = now() + interval '700 ms'"
-		  . " WHERE attempt_id = '$eve'");
-
-	my $message = lives(
-		sub { $late->wait_for(sub { ($_->{t} // '') eq 'attempt_closed' }) },
-		'the server closes an attempt at its deadline');
-
-	is($message->{data}{reason}, 'time_up', 'the reason');
-	is(
-		$node->sql("SELECT deadline = submitted_at AND reason = 'time_up'"
-			  . " FROM quiz.attempts WHERE attempt_id = '$eve'"),
-		't', 'the deadline itself is written');
-}
-
 note 'rolled back';
 
 {
