@@ -33,7 +33,7 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "backend/outbox.h"
-#include "backend/render.h"
+#include "common/render.h"
 #include "bus/ring.h"
 #include "commands/dbcommands.h"
 #include "common/compat.h"
