@@ -322,6 +322,7 @@ static const struct
 }			kinds[QUESTION_KINDS] = {
 	[QUESTION_CREDENTIAL] = {CredentialsAnswerStored, "quizrt: credentials"},
 	[QUESTION_CHANNELS] = {ChannelsAnswerBatch, "quizrt: channels"},
+	[QUESTION_SNAPSHOT] = {ChannelsAnswerBatch, "quizrt: snapshot"},
 };
 
 /* Returns false where the extension isn't there. */
