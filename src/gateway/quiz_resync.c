@@ -75,13 +75,13 @@ frame_of(TopicSnapshot *snapshot, EventText topic)
 {
 	EventText	type = QuizChannelType(topic);
 	FramePiece	pieces[] = {
-		{"{\"event\":\"snapshot\",\"t\":null,\"channel\":\"", 39},
+		FRAME_LITERAL("{\"event\":\"snapshot\",\"t\":null,\"channel\":\""),
 		{type.bytes, type.length},
-		{"\",\"subscriptions\":[\"", 20},
+		FRAME_LITERAL("\",\"subscriptions\":[\""),
 		{topic.bytes, topic.length},
-		{"\"],\"snapshot\":", 14},
+		FRAME_LITERAL("\"],\"snapshot\":"),
 		{snapshot->rows.bytes, snapshot->rows.length},
-		{"}", 1}
+		FRAME_LITERAL("}")
 	};
 
 	if (snapshot->frame == NULL)
