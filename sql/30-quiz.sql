@@ -11,6 +11,9 @@
  * and prepared by the triggers once a session.  In a query a table, or the
  * row of it that a trigger has at hand, goes by the name of its role in the
  * singular; expressions use that name to say which column they mean.
+ *
+ * The small functions are in PL/pgSQL because it plans a statement once a
+ * session, and LANGUAGE sql in every call.
  */
 
 CREATE FUNCTION quizrt.quiz_change() RETURNS trigger
@@ -72,48 +75,58 @@ END
 $$;
 
 CREATE FUNCTION quizrt.quiz_alias(role text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog
 AS $$
-SELECT CASE role WHEN 'quizzes' THEN 'quiz' WHEN 'related' THEN role
-	ELSE left(role, -1) END
+BEGIN
+	RETURN CASE role WHEN 'quizzes' THEN 'quiz' WHEN 'related' THEN role
+		ELSE left(role, -1) END;
+END
 $$;
 
 /* The number of a column, or null where there is none of that name. */
 CREATE FUNCTION quizrt.column_number(relation oid, name text) RETURNS int2
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog
 AS $$
-SELECT attnum FROM pg_attribute
-WHERE attrelid = relation AND attname = name AND attnum > 0
-	AND NOT attisdropped
+BEGIN
+	RETURN (SELECT attnum FROM pg_attribute
+		WHERE attrelid = relation AND attname = name AND attnum > 0
+			AND NOT attisdropped);
+END
 $$;
 
 /* A field as it is written in a query. */
 CREATE FUNCTION quizrt.quiz_term(relation oid, role text, columns json,
 	field text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog
 AS $$
-SELECT CASE
-	WHEN columns ->> field IS NULL THEN 'NULL'
-	WHEN quizrt.column_number(relation, columns ->> field) IS NOT NULL
-	THEN format('%I.%I', quizrt.quiz_alias(role), columns ->> field)
-	ELSE '(' || (columns ->> field) || ')'
+BEGIN
+	RETURN CASE
+		WHEN columns ->> field IS NULL THEN 'NULL'
+		WHEN quizrt.column_number(relation, columns ->> field) IS NOT NULL
+		THEN format('%I.%I', quizrt.quiz_alias(role), columns ->> field)
+		ELSE '(' || (columns ->> field) || ')'
+	END;
 END
 $$;
 
 /* The same of the attached table of a role; null where none is attached. */
 CREATE FUNCTION quizrt.quiz_term(role text, field text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog
 AS $$
-SELECT quizrt.quiz_term(a.relation, a.role, a.columns, quiz_term.field)
-FROM quizrt.attachments AS a WHERE a.role = quiz_term.role
+BEGIN
+	RETURN (SELECT quizrt.quiz_term(a.relation, a.role, a.columns, quiz_term.field)
+		FROM quizrt.attachments AS a WHERE a.role = quiz_term.role);
+END
 $$;
 
 /* The attached table of a role, as it stands in FROM. */
 CREATE FUNCTION quizrt.quiz_table(role text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog
 AS $$
-SELECT format('%s AS %I', a.relation, quizrt.quiz_alias(a.role))
-FROM quizrt.attachments AS a WHERE a.role = quiz_table.role
+BEGIN
+	RETURN (SELECT format('%s AS %I', a.relation, quizrt.quiz_alias(a.role))
+		FROM quizrt.attachments AS a WHERE a.role = quiz_table.role);
+END
 $$;
 
 /*
@@ -121,37 +134,45 @@ $$;
  * third on; the first two are the transaction and command that wrote it.
  */
 CREATE FUNCTION quizrt.quiz_row(relation oid, role text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog
 AS $$
-SELECT format('(SELECT %s) AS %I',
-	string_agg(format('$%s AS %I', n + 2, attname), ', ' ORDER BY n),
-	quizrt.quiz_alias(role))
-FROM (SELECT attname, row_number() OVER (ORDER BY attnum) AS n
-	FROM pg_attribute
-	WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped) AS c
+BEGIN
+	RETURN (SELECT format('(SELECT %s) AS %I',
+			string_agg(format('$%s AS %I', n + 2, attname), ', ' ORDER BY n),
+			quizrt.quiz_alias(role))
+		FROM (SELECT attname, row_number() OVER (ORDER BY attnum) AS n
+			FROM pg_attribute
+			WHERE attrelid = relation AND attnum > 0
+				AND NOT attisdropped) AS c);
+END
 $$;
 
 /* The members that every message about an attempt begins with. */
 CREATE FUNCTION quizrt.quiz_head() RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog
 AS $$
-SELECT string_agg(format('%s AS %I', quizrt.quiz_term('attempts', field), field),
-	', ' ORDER BY n)
-FROM unnest('{attempt_id,participant_id,alias,quiz_id,event_id}'::text[])
-	WITH ORDINALITY AS f(field, n)
+BEGIN
+	RETURN (SELECT string_agg(format('%s AS %I',
+			quizrt.quiz_term('attempts', f.name), f.name), ', ' ORDER BY f.n)
+		FROM unnest('{attempt_id,participant_id,alias,quiz_id,event_id}'::text[])
+			WITH ORDINALITY AS f(name, n));
+END
 $$;
 
 /* An attempt's answered_count and score, joined as "totals". */
 CREATE FUNCTION quizrt.quiz_totals() RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog
 AS $$
-SELECT CASE WHEN quizrt.quiz_table('answers') IS NULL
-THEN 'CROSS JOIN (SELECT 0::bigint AS answered_count, 0::numeric AS score) AS totals'
-ELSE format('CROSS JOIN LATERAL (SELECT count(*) AS answered_count, '
-	'coalesce(sum(%s), 0) AS score FROM %s WHERE %s = %s) AS totals',
-	quizrt.quiz_term('answers', 'score'), quizrt.quiz_table('answers'),
-	quizrt.quiz_term('answers', 'attempt_id'),
-	quizrt.quiz_term('attempts', 'attempt_id'))
+BEGIN
+	IF quizrt.quiz_table('answers') IS NULL THEN
+		RETURN 'CROSS JOIN (SELECT 0::bigint AS answered_count, '
+			'0::numeric AS score) AS totals';
+	END IF;
+	RETURN format('CROSS JOIN LATERAL (SELECT count(*) AS answered_count, '
+		'coalesce(sum(%s), 0) AS score FROM %s WHERE %s = %s) AS totals',
+		quizrt.quiz_term('answers', 'score'), quizrt.quiz_table('answers'),
+		quizrt.quiz_term('answers', 'attempt_id'),
+		quizrt.quiz_term('attempts', 'attempt_id'));
 END
 $$;
 
@@ -365,6 +386,9 @@ COMMENT ON FUNCTION quizrt.attempt_query() IS
  * table is the caller's, and run the rest as the extension's owner.
  */
 
+CREATE FUNCTION quizrt.is_expression(text) RETURNS boolean
+LANGUAGE C IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'quizrt_is_expression';
+
 /* The mapping, complete and with its fields in a fixed order. */
 CREATE FUNCTION quizrt.quiz_mapping(relation regclass, role text, columns json)
 RETURNS json
@@ -389,6 +413,11 @@ BEGIN
 			RAISE invalid_parameter_value USING
 				MESSAGE = format('field "%s" must be a string', field),
 				HINT = 'It names a column, or is an SQL expression.';
+		ELSIF quizrt.column_number(relation, columns ->> field) IS NULL
+			AND (role, field) IS DISTINCT FROM ('related', 'changes')
+			AND NOT quizrt.is_expression(columns ->> field) THEN
+			RAISE syntax_error USING
+				MESSAGE = format('field "%s" is not an SQL expression', field);
 		END IF;
 	END LOOP;
 
