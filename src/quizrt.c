@@ -19,7 +19,9 @@
 #include "common/settings.h"
 #include "common/shared.h"
 #include "fmgr.h"
+#include "gateway/gateway.h"
 #include "miscadmin.h"
+#include "query/launcher.h"
 
 PG_MODULE_MAGIC;
 
@@ -37,5 +39,7 @@ _PG_init(void)
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
 	SharedInstallHooks();
+	LauncherRegister();
 	ExtensionWatchInit();
+	GatewaysRegister();
 }

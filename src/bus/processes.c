@@ -9,6 +9,7 @@
 
 #include "bus/processes.h"
 #include "common/compat.h"
+#include "port/pg_bitutils.h"
 
 /* Written by the slot's process only; read by all without a lock. */
 typedef struct ProcessSlot
@@ -24,6 +25,7 @@ typedef struct Processes
 	ProcessSlot query_workers[MAX_QUERY_WORKERS];
 	pg_atomic_uint32 database_state;
 	pg_atomic_uint32 draining;
+	pg_atomic_uint64 listening; /* a bit for each gateway */
 	pg_atomic_uint64 last_connection_id;
 } Processes;
 
@@ -55,6 +57,7 @@ processes_attach(void *memory, bool initialize)
 		init_slot(&processes->query_workers[i]);
 	pg_atomic_init_u32(&processes->database_state, DATABASE_STARTING);
 	pg_atomic_init_u32(&processes->draining, 0);
+	pg_atomic_init_u64(&processes->listening, 0);
 	pg_atomic_init_u64(&processes->last_connection_id, 0);
 }
 
@@ -159,6 +162,27 @@ ProcessCount(ProcessKind kind)
 			running++;
 	}
 	return running;
+}
+
+void
+ListeningSet(int gateway, bool listening)
+{
+	uint64		bit = UINT64CONST(1) << gateway;
+
+	if (listening)
+		pg_atomic_fetch_or_u64(&processes->listening, bit);
+	else
+		pg_atomic_fetch_and_u64(&processes->listening, ~bit);
+}
+
+int
+ListeningCount(int except)
+{
+	uint64		bits = pg_atomic_read_u64(&processes->listening);
+
+	if (except >= 0)
+		bits &= ~(UINT64CONST(1) << except);
+	return pg_popcount64(bits);
 }
 
 void

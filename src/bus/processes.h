@@ -56,6 +56,11 @@ extern void ProcessWakeAll(ProcessKind kind);
 /* How many of a kind are running. */
 extern int	ProcessCount(ProcessKind kind);
 
+/* Whether a gateway has sockets that it listens on; how many but "except"
+ * (-1: none) have. */
+extern void ListeningSet(int gateway, bool listening);
+extern int	ListeningCount(int except);
+
 /* The state of the database side, set by launcher and query workers. */
 extern void DatabaseStateSet(DatabaseState state);
 extern DatabaseState DatabaseStateGet(void);

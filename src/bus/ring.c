@@ -60,7 +60,6 @@
 
 /* A slot's state is the entry's number, shifted, and one of these marks. */
 #define MARK_BITS		2
-#define MARK_MASK		((uint64) 3)
 #define MARK_UNDECIDED	((uint64) 0)
 #define MARK_COMMITTED	((uint64) 1)
 #define MARK_ABORTED	((uint64) 2)
@@ -345,6 +344,18 @@ RingResyncRequested(int gateway)
 		pg_atomic_exchange_u32(&loss->resync, 0) != 0;
 }
 
+RingFate
+RingMark(RingSeq seq)
+{
+	uint64		state = pg_atomic_read_u64(&slot_of(seq)->state);
+
+	if (state == STATE(seq, MARK_COMMITTED))
+		return RING_COMMITTED;
+	if (state == STATE(seq, MARK_ABORTED))
+		return RING_ABORTED;
+	return RING_UNDECIDED;
+}
+
 /* By the transaction's status, where there is no mark. */
 static RingFate
 fate_of_transaction(TransactionId xid, TransactionId oldest)
@@ -377,21 +388,9 @@ fate_of_transaction(TransactionId xid, TransactionId oldest)
 RingFate
 RingResolve(RingSeq seq, TransactionId xid, TransactionId oldest)
 {
-	uint64		state = pg_atomic_read_u64(&slot_of(seq)->state);
+	RingFate	fate = RingMark(seq);
 
-	if (state >> MARK_BITS == seq)
-	{
-		switch (state & MARK_MASK)
-		{
-			case MARK_COMMITTED:
-				return RING_COMMITTED;
-			case MARK_ABORTED:
-				return RING_ABORTED;
-			default:
-				break;
-		}
-	}
-	return fate_of_transaction(xid, oldest);
+	return fate != RING_UNDECIDED ? fate : fate_of_transaction(xid, oldest);
 }
 
 RingSeq

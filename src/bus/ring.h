@@ -96,6 +96,9 @@ extern RingReadResult RingRead(RingReader *reader, RingEntry *entry,
  */
 extern bool RingResyncRequested(int gateway);
 
+/* What the entry's own mark says: no lock, never throws. */
+extern RingFate RingMark(RingSeq seq);
+
 /*
  * What became of an entry's transaction.  "oldest" is an xid that is not
  * newer than any the caller still asks about.  Can throw: see ring.c.

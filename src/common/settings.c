@@ -39,6 +39,7 @@ int			quizrt_max_message_size = 65536;
 int			quizrt_max_queue_size = 1048576;
 int			quizrt_max_error_rate = 10;
 int			quizrt_request_timeout = 10000;
+int			quizrt_send_timeout = 30000;
 int			quizrt_close_timeout = 3000;
 int			quizrt_shutdown_timeout = 2000;
 int			quizrt_ring_size = 16384;
@@ -243,6 +244,10 @@ define_limits(GucContext restart)
 			   "Time for a request's head to arrive.",
 			   &quizrt_request_timeout, quizrt_request_timeout,
 			   100, 600000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("quizrt.send_timeout",
+			   "Time in which a client must take some of what waits for it.",
+			   &quizrt_send_timeout, quizrt_send_timeout,
+			   1000, 600000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("quizrt.close_timeout",
 			   "Time that the peer's close is waited for.",
 			   &quizrt_close_timeout, quizrt_close_timeout,

@@ -39,6 +39,7 @@ extern int	quizrt_max_message_size;	/* bytes */
 extern int	quizrt_max_queue_size;	/* bytes */
 extern int	quizrt_max_error_rate;	/* errors a second, 0: none */
 extern int	quizrt_request_timeout;
+extern int	quizrt_send_timeout;
 extern int	quizrt_close_timeout;
 extern int	quizrt_shutdown_timeout;
 

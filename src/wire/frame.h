@@ -6,13 +6,15 @@
  * A frame is built once and shared by everybody who gets it: server frames
  * are not masked, so the bytes are the same for all.  The count of references
  * is not atomic; a frame belongs to one process.  The memory is malloc's, so
- * that nothing here throws: functions return NULL where there is none.
+ * that nothing here throws: functions return NULL where there is none.  A new
+ * frame is not exempt.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef QUIZRT_FRAME_H
 #define QUIZRT_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +49,8 @@ typedef struct Frame
 {
 	uint32_t	refcount;
 	uint32_t	length;			/* of header and payload */
+	bool		exempt;			/* does not count towards a queue's limit: a
+								 * snapshot, which everybody shares */
 	char		bytes[];
 } Frame;
 

@@ -1,0 +1,1024 @@
+/*-------------------------------------------------------------------------
+ *
+ * connection.c
+ *		A client's connection, from accept to close.
+ *
+ * One struct a connection, one state, one list for each state, and one
+ * function (enter) that moves it.  A connection that ends is only marked
+ * dead: others of the same turn may still hold a pointer to it, so it is
+ * freed when the turn is over.
+ *
+ * Whatever goes wrong with a connection costs that connection.  Its events
+ * are handled inside a guard: an error that is thrown is logged, at most once
+ * a minute for all of them together, and the connection dropped.
+ *
+ * Nothing waits.  What a client doesn't take stays in its queue, and the
+ * queue is bounded: beyond quizrt.max_queue_size data is left out, and the
+ * dialect makes good for it when the client has caught up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "bus/processes.h"
+#include "common/counters.h"
+#include "common/settings.h"
+#include "gateway/addresses.h"
+#include "gateway/connection.h"
+#include "gateway/dialect.h"
+#include "gateway/guard.h"
+#include "gateway/poller.h"
+#include "gateway/questions.h"
+#include "gateway/routes.h"
+#include "utils/memutils.h"
+
+/* Bytes read from one client, and written to one, in a turn. */
+#define READ_SIZE		(64 * 1024)
+#define WRITE_BYTES		(1024 * 1024)
+#define WRITE_VECTORS	64
+
+/* What a client must take within quizrt.send_timeout when it is too slow. */
+#define LEAST_PROGRESS	(16 * 1024)
+
+/* The span over which quizrt.max_error_rate is judged. */
+#define ERROR_SPAN		10
+
+dlist_head	connections[CONNECTION_STATES];
+int			connection_count[CONNECTION_STATES];
+
+static MemoryContext connection_context;
+static dlist_head to_flush;
+static char *read_buffer;
+static Frame *ping_frame;
+
+static void timer_fired(Timer *timer);
+
+void
+ConnectionsInit(void)
+{
+	connection_context = SlabContextCreate(TopMemoryContext,
+										   "quizrt connections",
+										   SLAB_DEFAULT_BLOCK_SIZE * 8,
+										   sizeof(Connection));
+	for (int i = 0; i < CONNECTION_STATES; i++)
+		dlist_init(&connections[i]);
+	dlist_init(&to_flush);
+	read_buffer = MemoryContextAlloc(TopMemoryContext, READ_SIZE);
+	ping_frame = FrameFromPieces(WS_PING, NULL, 0);
+	if (ping_frame == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("out of memory")));
+}
+
+/*
+ * The states
+ */
+
+/* Is it a connection that counts as a WebSocket? */
+static bool
+is_websocket(ConnectionState state)
+{
+	return state == CONNECTION_OPEN || state == CONNECTION_CLOSING;
+}
+
+static bool
+is_handshake(ConnectionState state)
+{
+	return state == CONNECTION_HEAD || state == CONNECTION_ASKING;
+}
+
+/* What the poller should watch for in the present state. */
+static void
+poll_as_needed(Connection *connection)
+{
+	int			events = 0;
+
+	switch (connection->state)
+	{
+		case CONNECTION_HEAD:
+		case CONNECTION_OPEN:
+		case CONNECTION_CLOSING:
+		case CONNECTION_DRAINING:
+			events = POLL_READ;
+			break;
+		case CONNECTION_ASKING:
+		case CONNECTION_FLUSHING:
+			break;
+		case CONNECTION_DEAD:
+			return;
+	}
+	if (connection->output.count > 0 && !connection->to_flush)
+		events |= POLL_WRITE;
+	if (PollerChange(connection->fd, connection->polled, events, connection))
+		connection->polled = events;
+	else
+		ConnectionDrop(connection);
+}
+
+static TimeMs
+earlier(TimeMs a, TimeMs b)
+{
+	return Min(a, b);
+}
+
+/* "since" and a time in milliseconds, where 0 means: never */
+static TimeMs
+after(TimeMs since, int time)
+{
+	return time > 0 ? since + time : NEVER;
+}
+
+static int
+idle_timeout(const Connection *connection)
+{
+	const Dialect *dialect = connection->dialect;
+
+	return dialect->idle_timeout ? dialect->idle_timeout() : 0;
+}
+
+/* When the credential's time is up, on our clock. */
+static TimeMs
+expiry_due(const Connection *connection)
+{
+	TimestampTz now;
+
+	if (!quizrt_enforce_expiry || connection->expires_at == 0)
+		return NEVER;
+	now = GetCurrentTimestamp();
+	if (connection->expires_at <= now)
+		return gateway_now;
+	return gateway_now + (connection->expires_at - now) / 1000 + 1;
+}
+
+/* Set the timer for the earliest of the deadlines. */
+static void
+arm(Connection *connection)
+{
+	TimeMs		due = connection->deadline;
+
+	if (connection->state == CONNECTION_OPEN)
+	{
+		due = earlier(due, connection->heartbeat_due);
+		due = earlier(due, connection->pong_due);
+		due = earlier(due, connection->progress_due);
+		due = earlier(due, after(connection->last_message,
+								 idle_timeout(connection)));
+		due = earlier(due, expiry_due(connection));
+	}
+	TimerSet(&connection->timer, due);
+}
+
+/* Leave the present state for another one: the only place that does. */
+static void
+enter(Connection *connection, ConnectionState state)
+{
+	ConnectionState old = connection->state;
+
+	Assert(old != CONNECTION_DEAD);
+	dlist_delete(&connection->node);
+	dlist_push_tail(&connections[state], &connection->node);
+	connection_count[old]--;
+	connection_count[state]++;
+	connection->state = state;
+
+	CounterAdd(COUNTER_HANDSHAKES, is_handshake(state) - is_handshake(old));
+	CounterAdd(COUNTER_CONNECTIONS, is_websocket(state) - is_websocket(old));
+	if (is_websocket(old) && !is_websocket(state))
+		AddressLeave(&connection->peer);
+
+	/* The dialect hears once that there is nobody to talk to any more. */
+	if ((old == CONNECTION_ASKING || old == CONNECTION_OPEN) &&
+		state != CONNECTION_OPEN)
+	{
+		QuestionCancel(connection->question);
+		connection->question = NULL;
+		if (connection->session != NULL)
+			connection->dialect->ended(connection);
+		connection->session = NULL;
+	}
+
+	switch (state)
+	{
+		case CONNECTION_HEAD:
+			connection->deadline = gateway_now + quizrt_request_timeout;
+			break;
+		case CONNECTION_ASKING:
+		case CONNECTION_OPEN:
+			connection->deadline = NEVER;
+			break;
+		case CONNECTION_CLOSING:
+		case CONNECTION_FLUSHING:
+		case CONNECTION_DRAINING:
+			connection->deadline = gateway_now + quizrt_close_timeout;
+			break;
+		case CONNECTION_DEAD:
+			TimerSet(&connection->timer, NEVER);
+			return;
+	}
+	arm(connection);
+	poll_as_needed(connection);
+}
+
+void
+ConnectionDrop(Connection *connection)
+{
+	if (connection->state != CONNECTION_DEAD)
+		enter(connection, CONNECTION_DEAD);
+}
+
+/*
+ * Accepting
+ */
+
+static void
+set_peer(Connection *connection, const struct sockaddr_storage *peer)
+{
+	uint8	   *bytes = connection->peer.bytes;
+
+	memset(bytes, 0, sizeof(connection->peer.bytes));
+	if (peer->ss_family == AF_INET)
+	{
+		const struct sockaddr_in *in = (const struct sockaddr_in *) peer;
+
+		bytes[10] = bytes[11] = 0xff;
+		memcpy(bytes + 12, &in->sin_addr, 4);
+	}
+	else if (peer->ss_family == AF_INET6)
+		memcpy(bytes, &((const struct sockaddr_in6 *) peer)->sin6_addr, 16);
+}
+
+void
+PeerAddressFormat(const PeerAddress *peer, char *buffer, size_t size)
+{
+	static const uint8 mapped[12] = {[10] = 0xff, [11] = 0xff};
+	static const uint8 nobody[16] = {0};
+
+	if (memcmp(peer->bytes, nobody, 16) == 0)
+		strlcpy(buffer, "local", size);
+	else if (memcmp(peer->bytes, mapped, 12) == 0)
+		inet_ntop(AF_INET, peer->bytes + 12, buffer, size);
+	else
+		inet_ntop(AF_INET6, peer->bytes, buffer, size);
+}
+
+/* Small messages at once, and a peer that vanished is found out. */
+static void
+set_socket_options(int fd, const struct sockaddr_storage *peer)
+{
+	int			on = 1;
+
+	if (peer->ss_family == AF_UNIX)
+		return;
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+#ifdef TCP_USER_TIMEOUT
+	{
+		unsigned int timeout = 60000;
+
+		(void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout,
+						  sizeof(timeout));
+	}
+#endif
+}
+
+void
+ConnectionAccept(int fd, const struct sockaddr_storage *peer)
+{
+	Connection *connection = MemoryContextAllocExtended(connection_context,
+														sizeof(Connection),
+														MCXT_ALLOC_NO_OOM |
+														MCXT_ALLOC_ZERO);
+
+	if (connection == NULL)
+	{
+		close(fd);
+		return;
+	}
+	connection->fd = fd;
+	connection->id = NextConnectionId();
+	connection->io = &plain_io;
+	connection->pong_due = connection->heartbeat_due = NEVER;
+	connection->progress_due = NEVER;
+	OutputInit(&connection->output);
+	TimerInit(&connection->timer, timer_fired);
+	set_peer(connection, peer);
+	set_socket_options(fd, peer);
+	CounterAdd(COUNTER_CONNECTIONS_ACCEPTED, 1);
+
+	connection->state = CONNECTION_HEAD;
+	connection->polled = POLL_READ;
+	dlist_push_tail(&connections[CONNECTION_HEAD], &connection->node);
+	connection_count[CONNECTION_HEAD]++;
+	CounterAdd(COUNTER_HANDSHAKES, 1);
+	connection->deadline = gateway_now + quizrt_request_timeout;
+	if (!PollerAdd(fd, POLL_READ, connection))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
+	arm(connection);
+	if (connection_count[CONNECTION_HEAD] +
+		connection_count[CONNECTION_ASKING] > quizrt_max_handshakes)
+	{
+		CounterAdd(COUNTER_CONNECTIONS_LIMITED, 1);
+		ConnectionRefuse(connection, 503, "Too many connections");
+	}
+}
+
+/*
+ * What goes out
+ */
+
+static void
+flush_later(Connection *connection)
+{
+	if (connection->to_flush)
+		return;
+	connection->to_flush = true;
+	dlist_push_tail(&to_flush, &connection->flush_node);
+}
+
+/* Queue, or end the connection where memory is short. */
+static bool
+append(Connection *connection, Frame *frame)
+{
+	if (frame == NULL || !OutputAppend(&connection->output, frame))
+	{
+		ConnectionDrop(connection);
+		return false;
+	}
+	flush_later(connection);
+	return true;
+}
+
+void
+ConnectionSend(Connection *connection, Frame *frame)
+{
+	if (connection->state != CONNECTION_OPEN)
+		return;
+	if (connection->output.bytes > (Size) quizrt_max_queue_size)
+		connection->lagging = true;
+	if (connection->lagging)
+		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
+	else
+		append(connection, frame);
+}
+
+void
+ConnectionSendOwn(Connection *connection, Frame *frame)
+{
+	if (connection->state == CONNECTION_OPEN &&
+		connection->output.bytes > (Size) quizrt_max_queue_size)
+	{
+		CounterAdd(COUNTER_CONNECTIONS_SLOW, 1);
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER, "Too slow");
+	}
+	else if (connection->state == CONNECTION_OPEN)
+		append(connection, frame);
+	if (frame != NULL)
+		FrameRelease(frame);
+}
+
+/* Queue the last bytes of this connection, and end when they are sent. */
+static void
+send_last(Connection *connection, Frame *frame, ConnectionState next)
+{
+	if (append(connection, frame))
+		enter(connection, next);
+	if (frame != NULL)
+		FrameRelease(frame);
+}
+
+void
+ConnectionRespond(Connection *connection, StringInfo response)
+{
+	if (!is_handshake(connection->state))
+		return;
+	send_last(connection, FrameFromBytes(response->data, response->len),
+			  CONNECTION_FLUSHING);
+}
+
+void
+ConnectionRefuse(Connection *connection, int status, const char *error)
+{
+	StringInfoData response;
+	HttpRequest request;
+	bool		head = ConnectionRequest(connection, &request) &&
+		HttpTextIs(request.method, "HEAD");
+
+	initStringInfo(&response);
+	HttpAppendError(&response, status, error,
+					status == 426 && request.upgrade_websocket &&
+					request.connection_upgrade, head);
+	CounterAdd(COUNTER_CONNECTIONS_REFUSED, 1);
+	ConnectionRespond(connection, &response);
+	pfree(response.data);
+}
+
+void
+ConnectionClose(Connection *connection, uint16 code, const char *reason)
+{
+	if (connection->state == CONNECTION_OPEN)
+		send_last(connection, FrameClose(code, reason), CONNECTION_CLOSING);
+	else if (is_handshake(connection->state))
+		ConnectionDrop(connection);
+}
+
+bool
+ConnectionCountError(Connection *connection)
+{
+	if (gateway_now - connection->errors_since >= ERROR_SPAN * 1000)
+	{
+		connection->errors_since = gateway_now;
+		connection->errors = 0;
+	}
+	connection->errors++;
+	if (quizrt_max_error_rate == 0 ||
+		connection->errors < quizrt_max_error_rate * ERROR_SPAN)
+		return true;
+	CounterAdd(COUNTER_CONNECTIONS_FLOODING, 1);
+	ConnectionClose(connection, WS_CLOSE_POLICY_VIOLATION, "Too many errors");
+	return false;
+}
+
+void
+ConnectionSetDeadline(Connection *connection, TimeMs deadline)
+{
+	if (connection->state != CONNECTION_OPEN)
+		return;
+	connection->deadline = deadline;
+	arm(connection);
+}
+
+/* The queue has run empty. */
+static void
+flushed(Connection *connection)
+{
+	connection->progress_due = NEVER;
+	if (connection->state == CONNECTION_FLUSHING)
+	{
+		connection->io->shutdown(connection);
+		enter(connection, CONNECTION_DRAINING);
+		return;
+	}
+	if (connection->lagging)
+	{
+		connection->lagging = false;
+		if (connection->state == CONNECTION_OPEN &&
+			connection->dialect->caught_up)
+			connection->dialect->caught_up(connection);
+	}
+}
+
+/* The kernel takes no more: the client has to take some in bounded time. */
+static void
+blocked(Connection *connection)
+{
+	if (connection->progress_due != NEVER)
+		return;
+	connection->progress_due = gateway_now + quizrt_send_timeout;
+	connection->progress_from = connection->bytes_sent;
+	arm(connection);
+}
+
+static void
+write_some(Connection *connection)
+{
+	Size		budget = WRITE_BYTES;
+
+	while (connection->output.count > 0 && budget > 0)
+	{
+		struct iovec vectors[WRITE_VECTORS];
+		int			n = OutputVectors(&connection->output, vectors,
+									  WRITE_VECTORS);
+		ssize_t		written = connection->io->write(connection, vectors, n);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		{
+			blocked(connection);
+			break;
+		}
+		if (written < 0)
+		{
+			ConnectionDrop(connection);
+			return;
+		}
+		connection->bytes_sent += written;
+		budget -= Min(budget, (Size) written);
+		OutputAdvance(&connection->output, written);
+	}
+	if (connection->output.count == 0)
+		flushed(connection);
+	poll_as_needed(connection);
+}
+
+static void
+flush_one(void *argument)
+{
+	write_some(argument);
+}
+
+bool
+ConnectionsFlush(void)
+{
+	uint64		before;
+	uint64		bytes = 0;
+
+	/* What a flush makes anew (somebody caught up) waits for the next. */
+	dlist_head	list = DLIST_STATIC_INIT(list);
+
+	while (!dlist_is_empty(&to_flush))
+		dlist_push_tail(&list, dlist_pop_head_node(&to_flush));
+	while (!dlist_is_empty(&list))
+	{
+		Connection *connection = dlist_container(Connection, flush_node,
+												 dlist_pop_head_node(&list));
+
+		connection->to_flush = false;
+		if (connection->state == CONNECTION_DEAD)
+			continue;
+		before = connection->bytes_sent;
+		if (!Guarded(flush_one, connection))
+			ConnectionDrop(connection);
+		bytes += connection->bytes_sent - before;
+	}
+	if (bytes > 0)
+		CounterAdd(COUNTER_BYTES_SENT, bytes);
+	return !dlist_is_empty(&to_flush);
+}
+
+/*
+ * What comes in
+ */
+
+/* A message or control frame; called by WsFeed, so nothing is thrown. */
+static void
+peer_closes(Connection *connection, uint16 code, const char *reason)
+{
+	/* Ours is on its way already: this is the answer. */
+	if (connection->state == CONNECTION_CLOSING)
+	{
+		enter(connection, CONNECTION_FLUSHING);
+		if (connection->output.count == 0)
+			flush_later(connection);
+		return;
+	}
+	send_last(connection, code == 1005 ? FrameFromPieces(WS_CLOSE, NULL, 0) :
+			  FrameClose(code, NULL), CONNECTION_FLUSHING);
+}
+
+static void
+pong(Connection *connection, const char *bytes, size_t length)
+{
+	FramePiece	payload = {bytes, length};
+
+	ConnectionSendOwn(connection, FrameFromPieces(WS_PONG, &payload, 1));
+}
+
+typedef struct Message
+{
+	Connection *connection;
+	const char *bytes;
+	size_t		length;
+} Message;
+
+static void
+hand_to_dialect(void *argument)
+{
+	Message    *message = argument;
+
+	message->connection->dialect->message(message->connection,
+										  message->bytes, message->length);
+}
+
+static bool
+on_message(void *context, WsOpcode opcode, uint16_t code, const char *bytes,
+		   size_t length)
+{
+	Connection *connection = context;
+	Message		message = {connection, bytes, length};
+
+	switch (opcode)
+	{
+		case WS_CLOSE:
+			peer_closes(connection, code, bytes);
+			break;
+		case WS_PING:
+			pong(connection, bytes, length);
+			break;
+		case WS_PONG:
+			connection->pong_due = NEVER;
+			break;
+		default:
+			if (connection->state != CONNECTION_OPEN)
+				break;
+			CounterAdd(COUNTER_MESSAGES_RECEIVED, 1);
+			connection->last_message = gateway_now;
+			if (!Guarded(hand_to_dialect, &message))
+				ConnectionDrop(connection);
+			break;
+	}
+	return is_websocket(connection->state);
+}
+
+static void
+on_violation(void *context, uint16_t code, const char *reason)
+{
+	Connection *connection = context;
+
+	CounterAdd(COUNTER_PROTOCOL_ERRORS, 1);
+	if (connection->state == CONNECTION_OPEN)
+		send_last(connection, FrameClose(code, reason), CONNECTION_FLUSHING);
+	else
+		ConnectionDrop(connection);
+}
+
+static const WsHandler websocket_handler = {on_message, on_violation};
+
+static void
+feed(Connection *connection, const char *bytes, size_t length)
+{
+	WsLimits	limits = {0};
+
+	limits.max_message = (size_t) quizrt_max_message_size;
+	if (!WsFeed(&connection->reader, &limits, bytes, length,
+				&websocket_handler, connection) &&
+		is_websocket(connection->state))
+		ConnectionDrop(connection);
+}
+
+/* Append to the head; false where it is too large to be one. */
+static bool
+append_to_head(Connection *connection, const char *bytes, size_t length)
+{
+	size_t		needed = connection->head_length + length;
+
+	if (needed > connection->head_size)
+	{
+		uint32		size = Max(1024, connection->head_size);
+		char	   *head;
+
+		while (size < needed)
+			size *= 2;
+		head = realloc(connection->head, size);
+		if (head == NULL)
+			return false;
+		connection->head = head;
+		connection->head_size = size;
+	}
+	memcpy(connection->head + connection->head_length, bytes, length);
+	connection->head_length += (uint32) length;
+	return true;
+}
+
+static HttpParseResult
+parse_head(Connection *connection, HttpRequest *request, size_t *consumed)
+{
+	return HttpParseRequest(connection->head, connection->head_length,
+							(size_t) quizrt_max_request_head, request,
+							consumed);
+}
+
+bool
+ConnectionRequest(Connection *connection, HttpRequest *request)
+{
+	size_t		consumed;
+
+	memset(request, 0, sizeof(*request));
+	return connection->head != NULL &&
+		parse_head(connection, request, &consumed) == HTTP_COMPLETE;
+}
+
+static void
+read_head(Connection *connection, const char *bytes, size_t length)
+{
+	HttpRequest request;
+	size_t		consumed;
+
+	if (!append_to_head(connection, bytes, length))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
+	switch (parse_head(connection, &request, &consumed))
+	{
+		case HTTP_INCOMPLETE:
+			break;
+		case HTTP_MALFORMED:
+			ConnectionRefuse(connection, 400, "Bad request");
+			break;
+		case HTTP_HEAD_TOO_LARGE:
+			ConnectionRefuse(connection, 431, "Request header fields too large");
+			break;
+		case HTTP_COMPLETE:
+			RouteRequest(connection, &request);
+			break;
+	}
+}
+
+static void
+read_some(Connection *connection)
+{
+	ssize_t		n = connection->io->read(connection, read_buffer, READ_SIZE);
+
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	if (n <= 0)
+	{
+		ConnectionDrop(connection);
+		return;
+	}
+	CounterAdd(COUNTER_BYTES_RECEIVED, n);
+	switch (connection->state)
+	{
+		case CONNECTION_HEAD:
+			read_head(connection, read_buffer, n);
+			break;
+		case CONNECTION_OPEN:
+		case CONNECTION_CLOSING:
+			feed(connection, read_buffer, n);
+			break;
+		default:				/* nobody listens any more */
+			break;
+	}
+}
+
+typedef struct Polled
+{
+	Connection *connection;
+	int			events;
+} Polled;
+
+static void
+serve_polled(void *argument)
+{
+	Connection *connection = ((Polled *) argument)->connection;
+	int			events = ((Polled *) argument)->events;
+
+	if (events & POLL_READ)
+		read_some(connection);
+	else if (events & POLL_HANGUP)
+		ConnectionDrop(connection);
+	if ((events & POLL_WRITE) && connection->state != CONNECTION_DEAD)
+		flush_later(connection);
+}
+
+void
+ConnectionPolled(Connection *connection, int events)
+{
+	Polled		polled = {connection, events};
+
+	if (connection->state != CONNECTION_DEAD &&
+		!Guarded(serve_polled, &polled))
+		ConnectionDrop(connection);
+}
+
+/*
+ * Becoming a WebSocket
+ */
+
+void
+ConnectionAsking(Connection *connection)
+{
+	enter(connection, CONNECTION_ASKING);
+}
+
+void
+ConnectionUpgrade(Connection *connection, const char *protocol)
+{
+	StringInfoData response;
+	HttpRequest request;
+	Frame	   *frame;
+
+	if (!ConnectionRequest(connection, &request))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
+	initStringInfo(&response);
+	HttpAppendUpgrade(&response, &request, protocol, NULL);
+	frame = FrameFromBytes(response.data, response.len);
+	pfree(response.data);
+	if (append(connection, frame))
+	{
+		AddressEnter(&connection->peer);
+		connection->connected_at = GetCurrentTimestamp();
+		connection->last_message = gateway_now;
+		connection->heartbeat_due = gateway_now +
+			connection->dialect->heartbeat_interval();
+		enter(connection, CONNECTION_OPEN);
+		CounterAdd(COUNTER_CONNECTIONS_UPGRADED, 1);
+	}
+	if (frame != NULL)
+		FrameRelease(frame);
+}
+
+void
+ConnectionResume(Connection *connection)
+{
+	HttpRequest request;
+	size_t		consumed;
+	char	   *head = connection->head;
+	uint32		length = connection->head_length;
+
+	if (connection->state == CONNECTION_DEAD ||
+		parse_head(connection, &request, &consumed) != HTTP_COMPLETE)
+		return;
+	connection->head = NULL;
+	connection->head_length = connection->head_size = 0;
+	if (length > consumed && is_websocket(connection->state))
+		feed(connection, head + consumed, length - consumed);
+
+	/* The request had the credential in it. */
+	explicit_bzero(head, length);
+	free(head);
+}
+
+/*
+ * Time
+ */
+
+static void
+heartbeat(Connection *connection)
+{
+	const Dialect *dialect = connection->dialect;
+
+	connection->heartbeat_due = gateway_now + dialect->heartbeat_interval();
+	if (dialect->heartbeat)
+	{
+		dialect->heartbeat(connection);
+		return;
+	}
+	if (!OutputPrepend(&connection->output, ping_frame))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
+	flush_later(connection);
+	if (connection->pong_due == NEVER && dialect->pong_timeout)
+		connection->pong_due = after(gateway_now, dialect->pong_timeout());
+}
+
+/* The client has answered nothing: a close is tried, and not waited for. */
+static void
+peer_is_gone(Connection *connection)
+{
+	Frame	   *frame = FrameClose(WS_CLOSE_INTERNAL_ERROR, "No pong");
+
+	CounterAdd(COUNTER_CONNECTIONS_TIMED_OUT, 1);
+	if (frame != NULL)
+	{
+		if (OutputPrepend(&connection->output, frame))
+			write_some(connection);
+		FrameRelease(frame);
+	}
+	ConnectionDrop(connection);
+}
+
+/* It takes what it is sent too slowly: has it taken enough to go on? */
+static void
+check_progress(Connection *connection)
+{
+	if (connection->bytes_sent - connection->progress_from >= LEAST_PROGRESS)
+	{
+		connection->progress_from = connection->bytes_sent;
+		connection->progress_due = gateway_now + quizrt_send_timeout;
+		return;
+	}
+	CounterAdd(COUNTER_CONNECTIONS_SLOW, 1);
+	ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER, "Too slow");
+}
+
+static void
+open_timer(Connection *connection)
+{
+	TimeMs		idle = after(connection->last_message,
+							 idle_timeout(connection));
+
+	if (gateway_now >= connection->pong_due)
+		peer_is_gone(connection);
+	else if (gateway_now >= connection->deadline)
+		connection->dialect->deadline(connection);
+	else if (gateway_now >= idle)
+		ConnectionClose(connection, WS_CLOSE_NORMAL, "Idle timeout");
+	else if (gateway_now >= expiry_due(connection))
+		ConnectionClose(connection, WS_CLOSE_CREDENTIAL_EXPIRED,
+						"Credential expired");
+	else if (gateway_now >= connection->progress_due)
+		check_progress(connection);
+	else if (gateway_now >= connection->heartbeat_due)
+		heartbeat(connection);
+	if (connection->state == CONNECTION_OPEN)
+		arm(connection);
+}
+
+static void
+run_timer(void *argument)
+{
+	Connection *connection = argument;
+
+	switch (connection->state)
+	{
+		case CONNECTION_OPEN:
+			open_timer(connection);
+			break;
+		case CONNECTION_HEAD:
+			CounterAdd(COUNTER_CONNECTIONS_TIMED_OUT, 1);
+			ConnectionRefuse(connection, 408, "Request timeout");
+			break;
+		case CONNECTION_CLOSING:
+
+			/* The peer does not answer our close. */
+			CounterAdd(COUNTER_CONNECTIONS_TIMED_OUT, 1);
+			ConnectionDrop(connection);
+			break;
+		default:
+			ConnectionDrop(connection);
+			break;
+	}
+}
+
+static void
+timer_fired(Timer *timer)
+{
+	Connection *connection = (Connection *)
+		((char *) timer - offsetof(Connection, timer));
+
+	if (connection->state != CONNECTION_DEAD &&
+		!Guarded(run_timer, connection))
+		ConnectionDrop(connection);
+}
+
+/*
+ * All of them
+ */
+
+static void
+free_connection(Connection *connection)
+{
+	if (connection->to_flush)
+		dlist_delete(&connection->flush_node);
+	connection->io->release(connection);
+	close(connection->fd);
+	OutputClear(&connection->output);
+	WsReaderRelease(connection->reader);
+	if (connection->head != NULL)
+	{
+		explicit_bzero(connection->head, connection->head_length);
+		free(connection->head);
+	}
+	pfree(connection);
+}
+
+void
+ConnectionsReap(void)
+{
+	dlist_head *dead = &connections[CONNECTION_DEAD];
+
+	while (!dlist_is_empty(dead))
+	{
+		free_connection(dlist_container(Connection, node,
+										dlist_pop_head_node(dead)));
+		connection_count[CONNECTION_DEAD]--;
+	}
+}
+
+void
+ConnectionsReload(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &connections[CONNECTION_OPEN])
+	{
+		Connection *connection = dlist_container(Connection, node, iter.cur);
+
+		connection->heartbeat_due =
+			earlier(connection->heartbeat_due, gateway_now +
+					connection->dialect->heartbeat_interval());
+		arm(connection);
+	}
+}
+
+void
+ConnectionsCloseAll(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &connections[CONNECTION_OPEN])
+	{
+		ConnectionClose(dlist_container(Connection, node, iter.cur),
+						WS_CLOSE_GOING_AWAY, "Server is shutting down");
+	}
+	dlist_foreach_modify(iter, &connections[CONNECTION_ASKING])
+	{
+		ConnectionRefuse(dlist_container(Connection, node, iter.cur), 503,
+						 "Server is shutting down");
+	}
+}

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * plain.c
+ *		Reading and writing a client's socket without TLS.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "gateway/connection.h"
+#include "gateway/io.h"
+
+static ssize_t
+plain_read(Connection *connection, char *buffer, size_t size)
+{
+	return recv(connection->fd, buffer, size, 0);
+}
+
+static ssize_t
+plain_write(Connection *connection, const struct iovec *vectors, int n)
+{
+	struct msghdr message = {0};
+
+	message.msg_iov = (struct iovec *) vectors;
+	message.msg_iovlen = n;
+	return sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+}
+
+static void
+plain_shutdown(Connection *connection)
+{
+	shutdown(connection->fd, SHUT_WR);
+}
+
+static void
+plain_release(Connection *connection)
+{
+}
+
+const IoOperations plain_io = {
+	plain_read, plain_write, plain_shutdown, plain_release
+};

@@ -1,0 +1,44 @@
+// A client on the npm package "ws": what a user of the API would write.
+//
+//   node client.mjs URL [channel...]
+//
+// Subscribes to the channels, and prints a line of JSON for everything that
+// happens: {"open":...}, {"message":...}, {"ping":...}, {"close":...},
+// {"refused":...}.  Lines on standard input are sent as text; the line "." and
+// the end of the input close the connection.
+
+import { createInterface } from 'node:readline';
+import WebSocket from 'ws';
+
+const [url, ...channels] = process.argv.slice(2);
+const socket = new WebSocket(url, { handshakeTimeout: 10000 });
+const tell = (event) => console.log(JSON.stringify(event));
+
+socket.on('open', () => {
+	tell({ open: socket.extensions });
+	if (channels.length > 0)
+		socket.send(JSON.stringify({ action: 'subscribe', subscriptions: channels }));
+	const close = () => socket.close(1000, 'good-bye');
+	createInterface({ input: process.stdin })
+		.on('line', (line) => (line === '.' ? close() : socket.send(line)))
+		.on('close', close);
+});
+socket.on('message', (data, isBinary) =>
+	tell(isBinary ? { binary: data.length } : { message: JSON.parse(data) }));
+socket.on('ping', (data) => tell({ ping: data.length }));
+socket.on('unexpected-response', (request, response) => {
+	let body = '';
+	response.on('data', (chunk) => (body += chunk));
+	response.on('end', () => {
+		tell({ refused: response.statusCode, body: JSON.parse(body) });
+		process.exit(0);
+	});
+});
+socket.on('close', (code, reason) => {
+	tell({ close: code, reason: reason.toString() });
+	process.exit(0);
+});
+socket.on('error', (error) => {
+	tell({ error: error.message });
+	process.exit(1);
+});
