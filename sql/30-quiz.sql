@@ -43,7 +43,7 @@ COMMENT ON VIEW quizrt.attachments IS
 /* What a role needs, and what it can do without. */
 CREATE FUNCTION quizrt.quiz_fields(role text,
 	OUT required text[], OUT optional text[])
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT r::text[], o::text[]
 FROM (VALUES
@@ -60,7 +60,7 @@ $$;
 
 /* The fields that are compared when a row changes; the order is C's. */
 CREATE FUNCTION quizrt.quiz_tracked(role text, columns json) RETURNS text[]
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE role
 	WHEN 'quizzes' THEN '{quiz_id,owner_id}'::text[]
@@ -75,7 +75,7 @@ END
 $$;
 
 CREATE FUNCTION quizrt.quiz_alias(role text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN CASE role WHEN 'quizzes' THEN 'quiz' WHEN 'related' THEN role
@@ -85,7 +85,7 @@ $$;
 
 /* The number of a column, or null where there is none of that name. */
 CREATE FUNCTION quizrt.column_number(relation oid, name text) RETURNS int2
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN (SELECT attnum FROM pg_attribute
@@ -97,7 +97,7 @@ $$;
 /* A field as it is written in a query. */
 CREATE FUNCTION quizrt.quiz_term(relation oid, role text, columns json,
 	field text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN CASE
@@ -111,7 +111,7 @@ $$;
 
 /* The same of the attached table of a role; null where none is attached. */
 CREATE FUNCTION quizrt.quiz_term(role text, field text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN (SELECT quizrt.quiz_term(a.relation, a.role, a.columns, quiz_term.field)
@@ -121,7 +121,7 @@ $$;
 
 /* The attached table of a role, as it stands in FROM. */
 CREATE FUNCTION quizrt.quiz_table(role text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN (SELECT format('%s AS %I', a.relation, quizrt.quiz_alias(a.role))
@@ -134,7 +134,7 @@ $$;
  * third on; the first two are the transaction and command that wrote it.
  */
 CREATE FUNCTION quizrt.quiz_row(relation oid, role text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN (SELECT format('(SELECT %s) AS %I',
@@ -149,7 +149,7 @@ $$;
 
 /* The members that every message about an attempt begins with. */
 CREATE FUNCTION quizrt.quiz_head() RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN (SELECT string_agg(format('%s AS %I',
@@ -161,7 +161,7 @@ $$;
 
 /* An attempt's answered_count and score, joined as "totals". */
 CREATE FUNCTION quizrt.quiz_totals() RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF quizrt.quiz_table('answers') IS NULL THEN
@@ -195,7 +195,7 @@ CREATE FUNCTION quizrt.quiz_queries(relation oid, role text, columns json,
 	OUT tracked int2[], OUT depends oid[], OUT deadline_column int2,
 	OUT fields text, OUT message text, OUT finish text, OUT counts text, OUT written text,
 	OUT topics text, OUT everything text, OUT deadline text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	this text := quizrt.quiz_row(relation, role);
@@ -319,7 +319,7 @@ $$;
 /* "id", an SQL text from a client, is compared with a field of a role. */
 CREATE FUNCTION quizrt.quiz_id_is(role text, field text, id text)
 RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format(CASE
 	WHEN t.typname IN ('int2', 'int4', 'int8', 'numeric') THEN
@@ -340,7 +340,7 @@ WHERE a.role = quiz_id_is.role
 $$;
 
 CREATE FUNCTION quizrt.owner_query() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format('SELECT asked.ord, found.quiz_id, found.owner_id '
 	'FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked(type, id, ord), '
@@ -364,7 +364,7 @@ COMMENT ON FUNCTION quizrt.owner_query() IS
 'internal: the query for the owners of channels $1 (types) and $2 (ids)';
 
 CREATE FUNCTION quizrt.attempt_query() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format('SELECT asked.ord, (%1$s)::text AS attempt_id, '
 	'(%2$s) IS NOT NULL AS submitted '
@@ -392,7 +392,7 @@ LANGUAGE C IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'quizrt_is_expression';
 /* The mapping, complete and with its fields in a fixed order. */
 CREATE FUNCTION quizrt.quiz_mapping(relation regclass, role text, columns json)
 RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	fields record := quizrt.quiz_fields(role);
@@ -440,7 +440,7 @@ END
 $$;
 
 CREATE FUNCTION quizrt.detach_table(relation regclass) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	name name;
@@ -464,7 +464,7 @@ $$;
  */
 CREATE FUNCTION quizrt.create_triggers(relation regclass, role text, mapping json)
 RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	arguments text := format('(%L, %L)', role, mapping);
@@ -492,7 +492,7 @@ $$;
 /* Attach a table; returns the complete mapping. */
 CREATE FUNCTION quizrt.attach_table(relation regclass, role text, columns json)
 RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	other regclass;
@@ -549,7 +549,7 @@ RETURNS void LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'quizrt_detach';
 
 /* Statements that create what is missing of them. */
 CREATE FUNCTION quizrt.quiz_tables_script(schema name) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	script text := '';
@@ -560,7 +560,7 @@ BEGIN
 	SELECT a.relation INTO other FROM quizrt.attachments AS a
 	JOIN pg_class AS c ON c.oid = a.relation
 	JOIN pg_namespace AS n ON n.oid = c.relnamespace
-	WHERE n.nspname <> schema LIMIT 1;
+	WHERE n.nspname <> schema ORDER BY a.relation LIMIT 1;
 	IF FOUND THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('other quiz tables are attached already: %s', other),
@@ -651,7 +651,7 @@ $$;
 CREATE FUNCTION quizrt.quiz_tables_attached(schema name,
 	OUT relation regclass, OUT role text, OUT columns text)
 RETURNS SETOF record
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format('%I.%I', schema, name)::regclass, role,
 	coalesce(json_object(string_to_array(fields, ','),

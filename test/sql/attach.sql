@@ -1,6 +1,7 @@
 -- Tables of other names and shapes
-\set SHOW_CONTEXT never
-\pset null (null)
+\getenv srcdir PG_ABS_SRCDIR
+\set include :srcdir '/include/events.sql'
+\i :include
 CREATE SCHEMA app;
 CREATE TABLE app.tests (id int PRIMARY KEY, teacher int NOT NULL);
 CREATE TABLE app.users (id int PRIMARY KEY, nick text);

@@ -1,6 +1,7 @@
 -- A transaction's events: in order, when it commits, and only then
-\set SHOW_CONTEXT never
-\pset null (null)
+\getenv srcdir PG_ABS_SRCDIR
+\set include :srcdir '/include/events.sql'
+\i :include
 CREATE FUNCTION test.publish(quiz int, event text DEFAULT 'a')
 RETURNS void LANGUAGE sql AS $$
 	SELECT quizrt.publish('quiz:' || quiz, event, '{}')

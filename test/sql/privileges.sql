@@ -1,5 +1,7 @@
 -- Who may do what
-\set SHOW_CONTEXT never
+\getenv srcdir PG_ABS_SRCDIR
+\set include :srcdir '/include/events.sql'
+\i :include
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_quizrt_writer, regress_quizrt_teacher, regress_quizrt_other;
 RESET client_min_messages;

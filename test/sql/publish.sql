@@ -1,7 +1,7 @@
 -- What may be published, and what it becomes
-\set SHOW_CONTEXT never
-\pset null (null)
-SELECT FROM test.mark();
+\getenv srcdir PG_ABS_SRCDIR
+\set include :srcdir '/include/events.sql'
+\i :include
 
 SELECT FROM quizrt.publish('quiz:42', 'attempt_update', '{"b": 1, "a":[1,2]}');
 SELECT FROM quizrt.publish('attempts:7', 'a', ' {"x":

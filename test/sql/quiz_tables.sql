@@ -1,6 +1,7 @@
 -- The reference tables: what they are, and how they come and go
-\set SHOW_CONTEXT never
-\pset null (null)
+\getenv srcdir PG_ABS_SRCDIR
+\set include :srcdir '/include/events.sql'
+\i :include
 SELECT FROM quizrt.create_quiz_tables();
 
 SELECT c.relname, a.attname, format_type(a.atttypid, NULL) AS type,
@@ -23,12 +24,14 @@ ORDER BY 2;
 
 SELECT relation, role FROM quizrt.attachments ORDER BY role, relation::text;
 
--- nothing depends on the extension but the triggers
-SELECT classid::regclass, count(*)
+-- nothing of them depends on the extension but the triggers
+SELECT d.classid::regclass, count(*)
 FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.refobjid
-WHERE d.refclassid = 'pg_proc'::regclass
+LEFT JOIN pg_trigger AS t ON t.oid = d.objid
+LEFT JOIN pg_class AS c ON c.oid = t.tgrelid
+WHERE d.refclassid = 'pg_proc'::regclass AND d.deptype = 'n'
 	AND p.pronamespace = 'quizrt'::regnamespace
-	AND d.deptype = 'n' AND d.classid <> 'pg_rewrite'::regclass
+	AND coalesce(c.relnamespace <> 'quizrt'::regnamespace, d.classid <> 'pg_rewrite'::regclass)
 GROUP BY 1;
 
 -- the shortest inserts; the quiz's time limit becomes the deadline

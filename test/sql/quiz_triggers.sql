@@ -1,6 +1,7 @@
 -- What each change of the quiz tables sends
-\set SHOW_CONTEXT never
-\pset null (null)
+\getenv srcdir PG_ABS_SRCDIR
+\set include :srcdir '/include/events.sql'
+\i :include
 \pset format unaligned
 \pset tuples_only on
 SET timezone = 'Asia/Kolkata';

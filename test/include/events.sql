@@ -1,9 +1,13 @@
--- What the other tests use.  The database is the one that is served.
+\set ECHO none
+-- What the tests of the backend side use.  The database is the one that is
+-- served; nothing here depends on what other tests left behind.
+\set SHOW_CONTEXT never
+\pset null (null)
 SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS quizrt CASCADE;
+CREATE EXTENSION IF NOT EXISTS quizrt;
 DROP SCHEMA IF EXISTS quiz, test CASCADE;
-CREATE EXTENSION quizrt;
 CREATE SCHEMA test;
+RESET client_min_messages;
 
 -- Events of the ring since this was last asked, of the same session.
 CREATE FUNCTION test.mark() RETURNS void LANGUAGE sql AS $$
@@ -26,3 +30,6 @@ BEGIN
 	ORDER BY e.n;
 END
 $$;
+
+SELECT FROM test.mark() \g /dev/null
+\set ECHO all
