@@ -12,14 +12,13 @@
  * decoded and judged here, in this order:
  *
  *	1. three parts of strict base64url; the header a JSON object without
- *	   "crit" (we know no extension), its "alg" one
- *	   that the settings allow;
+ *	   "crit" (we know no extension), its "alg" one that the settings allow;
  *	2. a key of the kind that this algorithm takes;
  *	3. libjwt says that the signature is good, and names the algorithm that
  *	   we expected (which it doesn't where it lacked memory);
  *	4. the payload a JSON object with a number in exp, in the future; every
- *	   other claim of interest of the right type.
- *	   iat may lie in the future: clocks differ, and it promises nothing.
+ *	   other claim of interest of the right type.  iat may lie in the future:
+ *	   clocks differ, and it promises nothing.
  *
  * libjwt isn't linked but loaded, with its own libraries before the server in
  * the order of symbol lookup.  It needs json_object() of libjansson, and
@@ -159,47 +158,46 @@ static MemoryContext keys_context;
 
 static bool keys_unusable;		/* the file is to be tried again */
 static TimestampTz keys_read_at;
-static const char *said;		/* the last complaint; a constant */
+static char said[256];			/* what the log was told last */
 
-/* Say what is wrong with the keys, once until that changes. */
+/* Say what is wrong with the keys (NULL: nothing), once until that changes. */
 static void
 say(const char *problem)
 {
-	if (said != problem && problem != NULL)
+	keys_unusable = problem != NULL;
+	if (problem == NULL)
+		problem = "";
+	else if (strcmp(said, problem) != 0)
 		ereport(LOG,
 				(errmsg("quizrt refuses tokens signed with a public key: %s",
 						problem),
 				 errdetail("quizrt.jwt_public_key_file is \"%s\".",
 						   quizrt_jwt_public_key_file)));
-	said = problem;
-	keys_unusable = problem != NULL;
+	strlcpy(said, problem, sizeof(said));
 }
 
-/* The file's contents; NULL where it can't be read. */
+/* The file's contents; NULL, and errno, where it can't be read. */
 static char *
 read_key_file(int *length)
 {
 	FILE	   *file = AllocateFile(quizrt_jwt_public_key_file, "r");
 	char	   *text;
+	int			error = 0;
 
 	if (file == NULL)
 		return NULL;
-	text = MemoryContextAllocHuge(keys_context, MAX_KEY_FILE + 1);
+	text = MemoryContextAlloc(keys_context, MAX_KEY_FILE + 1);
 	*length = (int) fread(text, 1, MAX_KEY_FILE + 1, file);
-	if (ferror(file) || *length > MAX_KEY_FILE)
-	{
-		pfree(text);
-		text = NULL;
-	}
+	if (ferror(file))
+		error = errno;
+	else if (*length > MAX_KEY_FILE)
+		error = EFBIG;
 	FreeFile(file);
-	return text;
-}
-
-/* An encrypted PEM block must not make OpenSSL ask the terminal. */
-static int
-no_passphrase(char *buffer, int size, int writing, void *arg)
-{
-	return 0;
+	if (error == 0)
+		return text;
+	pfree(text);
+	errno = error;
+	return NULL;
 }
 
 /*
@@ -236,34 +234,53 @@ keep_key(EVP_PKEY *key)
 	return kept;
 }
 
+/* Keep the key of a PEM block; false where it is none, or can't be kept. */
+static bool
+keep_block(const char *name, const char *header, const unsigned char *data,
+		   long length)
+{
+	EVP_PKEY   *key;
+	bool		kept;
+
+	/* A header means that the block is encrypted. */
+	if (strcmp(name, PEM_STRING_PUBLIC) != 0 || header[0] != '\0')
+		return false;
+	key = d2i_PUBKEY(NULL, &data, length);
+	kept = key != NULL && keep_key(key);
+	EVP_PKEY_free(key);
+	return kept;
+}
+
 /* Read the PEM blocks.  Returns what is wrong with them, or NULL. */
 static const char *
 parse_keys(const char *text, int length)
 {
 	BIO		   *bio;
-	EVP_PKEY   *key;
-	bool		kept = true;
+	char	   *name;
+	char	   *header;
+	unsigned char *data;
+	long		size;
+	bool		good = true;
 	unsigned long error;
 
 	ERR_clear_error();
 	bio = BIO_new_mem_buf(text, length);
 	if (bio == NULL)
 		return "out of memory";
-	while (kept &&
-		   (key = PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL)) != NULL)
+	while (good && PEM_read_bio(bio, &name, &header, &data, &size))
 	{
-		kept = keep_key(key);
-		EVP_PKEY_free(key);
+		good = keep_block(name, header, data, size);
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(data);
 	}
 	BIO_free(bio);
 	error = ERR_peek_last_error();
 	ERR_clear_error();
 
-	if (!kept)
-		return "there are too many keys in the file";
-	if (ERR_GET_LIB(error) != ERR_LIB_PEM ||
+	if (!good || ERR_GET_LIB(error) != ERR_LIB_PEM ||
 		ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
-		return "the file has an invalid key";
+		return "the file must hold PEM public keys, and nothing else in PEM format";
 	if (npublic_keys == 0)
 		return "the file has no PEM public key";
 	return NULL;
@@ -272,7 +289,7 @@ parse_keys(const char *text, int length)
 static void
 read_keys(void)
 {
-	const char *problem = "the file cannot be read";
+	const char *problem;
 	char	   *text;
 	int			length;
 
@@ -286,7 +303,9 @@ read_keys(void)
 	}
 
 	text = read_key_file(&length);
-	if (text != NULL)
+	if (text == NULL)
+		problem = psprintf("could not read the file: %m");
+	else
 	{
 		problem = parse_keys(text, length);
 		pfree(text);
@@ -414,6 +433,7 @@ JwtReload(void)
 												   ALLOCSET_DEFAULT_SIZES);
 	}
 	forget_all();
+	said[0] = '\0';				/* who reloads wants to know again */
 	read_keys();
 	warn_of_useless_keys();
 }
