@@ -30,6 +30,7 @@ char	   *quizrt_allowed_origins;
 char	   *quizrt_tls_cert_file;
 char	   *quizrt_tls_key_file;
 int			quizrt_tls_min_protocol = TLS1_2_VERSION;
+bool		quizrt_deflate = true;
 int			quizrt_max_connections = 10000;
 int			quizrt_max_connections_per_address = 0;
 int			quizrt_max_handshakes = 10000;
@@ -244,6 +245,9 @@ define_server(GucContext restart)
 							 "Oldest TLS version that is accepted.", NULL,
 							 &quizrt_tls_min_protocol, TLS1_2_VERSION,
 							 tls_protocols, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_bool("quizrt.deflate",
+				"Compress messages for clients that offer permessage-deflate.",
+				&quizrt_deflate, quizrt_deflate);
 }
 
 static void

@@ -29,6 +29,9 @@ extern char *quizrt_tls_cert_file;
 extern char *quizrt_tls_key_file;
 extern int	quizrt_tls_min_protocol;	/* an OpenSSL version number */
 
+/* permessage-deflate */
+extern bool quizrt_deflate;
+
 /* Limits on clients */
 extern int	quizrt_max_connections;
 extern int	quizrt_max_connections_per_address; /* 0: none */

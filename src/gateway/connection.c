@@ -37,6 +37,7 @@
 #include "gateway/routes.h"
 #include "gateway/tls.h"
 #include "utils/memutils.h"
+#include "wire/deflate.h"
 
 /* Bytes read from one client, and written to one, in a turn. */
 #define READ_SIZE		(64 * 1024)
@@ -363,6 +364,15 @@ append(Connection *connection, Frame *frame)
 	return true;
 }
 
+/* The same for what may be compressed. */
+static void
+append_message(Connection *connection, Frame *frame)
+{
+	if (frame != NULL && connection->window_bits > 0)
+		frame = DeflatedFrame(frame, connection->window_bits);
+	append(connection, frame);
+}
+
 void
 ConnectionSend(Connection *connection, Frame *frame)
 {
@@ -373,7 +383,7 @@ ConnectionSend(Connection *connection, Frame *frame)
 	if (connection->lagging)
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
 	else
-		append(connection, frame);
+		append_message(connection, frame);
 }
 
 void
@@ -386,7 +396,7 @@ ConnectionSendOwn(Connection *connection, Frame *frame)
 		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER, "Too slow");
 	}
 	else if (connection->state == CONNECTION_OPEN)
-		append(connection, frame);
+		append_message(connection, frame);
 	if (frame != NULL)
 		FrameRelease(frame);
 }
@@ -660,6 +670,7 @@ feed(Connection *connection, const char *bytes, size_t length)
 	WsLimits	limits = {0};
 
 	limits.max_message = (size_t) quizrt_max_message_size;
+	limits.deflate = connection->window_bits > 0;
 	if (!WsFeed(&connection->reader, &limits, bytes, length,
 				&websocket_handler, connection) &&
 		is_websocket(connection->state))
@@ -820,14 +831,20 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 	StringInfoData response;
 	HttpRequest request;
 	Frame	   *frame;
+	char		extensions[DEFLATE_ANSWER_SIZE];
 
 	if (!ConnectionRequest(connection, &request))
 	{
 		ConnectionDrop(connection);
 		return;
 	}
+	if (quizrt_deflate)
+		connection->window_bits =
+			DeflateNegotiate(request.websocket_extensions, extensions,
+							 sizeof(extensions));
 	initStringInfo(&response);
-	HttpAppendUpgrade(&response, &request, protocol, NULL);
+	HttpAppendUpgrade(&response, &request, protocol,
+					  connection->window_bits > 0 ? extensions : NULL);
 	frame = FrameFromBytes(response.data, response.len);
 	pfree(response.data);
 	if (append(connection, frame))

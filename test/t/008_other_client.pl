@@ -34,6 +34,8 @@ sub start_client
 	my ($target, @channels) = @_;
 	my $self = { in => '', out => '' };
 
+	local $ENV{NODE_EXTRA_CA_CERTS} = $node->basedir . '/server.crt';
+
 	$self->{run} = IPC::Run::start(
 		[ 'node', $script, $node->url($target), @channels ],
 		'<', \$self->{in}, '>', \$self->{out},

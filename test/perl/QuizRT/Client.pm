@@ -100,6 +100,20 @@ sub dial
 	return $self;
 }
 
+# Making one takes longer than a handshake, so they are shared.
+my %tls_contexts;
+
+sub _tls_context
+{
+	my ($ca) = @_;
+
+	return $tls_contexts{ $ca // '' } //= IO::Socket::SSL::SSL_Context->new(
+		SSL_verify_mode => defined $ca
+		? IO::Socket::SSL::SSL_VERIFY_PEER()
+		: IO::Socket::SSL::SSL_VERIFY_NONE(),
+		SSL_ca_file => $ca);
+}
+
 sub _start_tls
 {
 	my ($self, $host, $ca) = @_;
@@ -107,12 +121,9 @@ sub _start_tls
 	require IO::Socket::SSL;
 	my $ssl = IO::Socket::SSL->start_SSL(
 		$self->{socket},
-		SSL_hostname    => $host =~ /[a-z]/i ? $host : '',
-		Timeout         => $timeout,
-		SSL_verify_mode => defined $ca
-		? IO::Socket::SSL::SSL_VERIFY_PEER()
-		: IO::Socket::SSL::SSL_VERIFY_NONE(),
-		defined $ca ? (SSL_ca_file => $ca) : ());
+		SSL_hostname  => $host =~ /[a-z]/i ? $host : '',
+		SSL_reuse_ctx => _tls_context($ca),
+		Timeout       => $timeout);
 	croak "no TLS: " . IO::Socket::SSL::errstr() unless $ssl;
 	$self->{socket} = $ssl;
 	$self->{tls}    = 1;
