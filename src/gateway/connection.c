@@ -607,6 +607,7 @@ pong(Connection *connection, const char *bytes, size_t length)
 typedef struct Message
 {
 	Connection *connection;
+	WsOpcode	opcode;
 	const char *bytes;
 	size_t		length;
 } Message;
@@ -615,9 +616,10 @@ static void
 hand_to_dialect(void *argument)
 {
 	Message    *message = argument;
+	const Dialect *dialect = message->connection->dialect;
 
-	message->connection->dialect->message(message->connection,
-										  message->bytes, message->length);
+	(message->opcode == WS_BINARY ? dialect->binary : dialect->message)
+		(message->connection, message->bytes, message->length);
 }
 
 static bool
@@ -625,7 +627,7 @@ on_message(void *context, WsOpcode opcode, uint16_t code, const char *bytes,
 		   size_t length)
 {
 	Connection *connection = context;
-	Message		message = {connection, bytes, length};
+	Message		message = {connection, opcode, bytes, length};
 
 	switch (opcode)
 	{
@@ -670,6 +672,7 @@ feed(Connection *connection, const char *bytes, size_t length)
 	WsLimits	limits = {0};
 
 	limits.max_message = (size_t) quizrt_max_message_size;
+	limits.allow_binary = connection->dialect->binary != NULL;
 	limits.deflate = connection->window_bits > 0;
 	if (!WsFeed(&connection->reader, &limits, bytes, length,
 				&websocket_handler, connection) &&

@@ -36,6 +36,7 @@
 #include "common/settings.h"
 #include "gateway/addresses.h"
 #include "gateway/connection.h"
+#include "gateway/echo.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/listener.h"
@@ -159,6 +160,7 @@ start(void)
 
 	ClockRead();
 	raise_descriptor_limit();
+	EchoAnnounce();
 	PollerInit();
 	TopicsInit();
 	AddressesInit();
@@ -192,6 +194,7 @@ serve_reload(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	EchoAnnounce();
 	ListenersReload();
 	ConnectionsReload();
 }

@@ -21,6 +21,7 @@
 
 const Dialect *const dialects[] = {
 	&quiz_dialect,
+	&echo_dialect,
 	NULL
 };
 
@@ -31,7 +32,8 @@ DialectOfPath(HttpText path)
 	{
 		const Dialect *dialect = dialects[i];
 
-		if (HttpTextIs(path, dialect->path) &&
+		if (HttpTextIs(path, dialect->path != NULL ? dialect->path :
+					   quizrt_echo_path) &&
 			(dialect->enabled == NULL || dialect->enabled()))
 			return dialect;
 	}
