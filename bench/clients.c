@@ -416,6 +416,8 @@ text(Client *client, const char *bytes, size_t length, uint64_t now)
 	}
 	marker_offset = (size_t) (at - bytes);
 	client_counts.messages++;
+	if (plan.source == SOURCE_NONE)
+		return;					/* somebody else writes: nothing to judge */
 	judge(client, &marker);
 	if (marker.at >= delivery_from)
 		HistogramAdd(&delivery_times, now > marker.at ? now - marker.at : 0);

@@ -15,8 +15,9 @@
  *
  * A line for people goes to standard error, a line of JSON to standard
  * output.  The exit status is 1 where a number was skipped, came twice or out
- * of order, or did not come; where a client was dropped or got an error; and
- * where a process of the server has gone.
+ * of order, or did not come; where a client was dropped or got an error; where
+ * a process of the server has gone, or kept more memory than --may-grow says.
+ * SIGINT and SIGTERM end the present step early.
  *
  *-------------------------------------------------------------------------
  */
@@ -111,6 +112,7 @@ static const struct option options[] = {
 	{"warmup", required_argument, NULL, 'a'},
 	{"hold", required_argument, NULL, 'h'},
 	{"churn", required_argument, NULL, 'C'},
+	{"may-grow", required_argument, NULL, 'g'},
 	{"db", required_argument, NULL, 'd'},
 	{"feed-port", required_argument, NULL, 'f'},
 	{"postmaster", required_argument, NULL, 'P'},
@@ -239,6 +241,9 @@ take_number(int option, const char *value)
 		case 'C':
 			plan.churn = whole(value, 0, 10000000);
 			break;
+		case 'g':
+			plan.may_grow = whole(value, 0, 1 << 30);
+			break;
 		case 'r':
 			plan.rate = number(value);
 			break;
@@ -298,10 +303,19 @@ run_until(bool (*condition) (void), double seconds)
 	return true;
 }
 
-static bool
-never(void)
+static volatile sig_atomic_t interrupted = false;
+
+static void
+interrupt(int signal_number)
 {
-	return false;
+	interrupted = true;
+}
+
+/* Is it time to go on, whatever the plan says? */
+static bool
+told_to_end(void)
+{
+	return interrupted;
 }
 
 static int	batch_end;			/* clients to be opened in all by now */
@@ -372,7 +386,7 @@ static void
 hold_step(void)
 {
 	ProcessesMark();
-	(void) run_until(never, plan.hold);
+	(void) run_until(told_to_end, plan.hold);
 	found.hold_cpu = ProcessesCpu(NULL);
 }
 
@@ -399,7 +413,7 @@ write_step(void)
 	delivery_from = start + (uint64_t) (plan.warmup * 1e9);
 	ProcessesMark();
 	WritersStart();
-	(void) run_until(never, plan.seconds);
+	(void) run_until(told_to_end, plan.seconds);
 	atomic_store(&progress.stop, true);
 	if (!run_until(all_delivered, plan.deadline))
 		found.missing = atomic_load(&progress.due) -
@@ -420,6 +434,13 @@ per_second(double count, double seconds)
 	return seconds > 0 ? count / seconds : 0;
 }
 
+/* Kilobytes that the server has kept of clients that are gone. */
+static long long
+grown(void)
+{
+	return ((long long) found.memory[2] - (long long) found.memory[0]) / 1024;
+}
+
 static bool
 succeeded(void)
 {
@@ -427,6 +448,7 @@ succeeded(void)
 		client_counts.doubles == 0 && client_counts.strays == 0 &&
 		client_counts.lost == 0 && client_counts.errors == 0 &&
 		client_counts.dropped == 0 && client_counts.failed == 0 &&
+		(plan.may_grow == 0 || grown() <= plan.may_grow) &&
 		ProcessesAlive();
 }
 
@@ -452,10 +474,11 @@ json_connects(void)
 		   found.opened > 0 ? found.open_cpu * 1e6 / found.opened : 0.0);
 	json_times("connect", &connect_times);
 	printf(",\"memory_before\":%llu,\"memory_open\":%llu,"
-		   "\"memory_after\":%llu,\"memory_per_client\":%.0f",
+		   "\"memory_after\":%llu,\"memory_kept\":%lld,"
+		   "\"memory_per_client\":%.0f",
 		   (unsigned long long) found.memory[0],
 		   (unsigned long long) found.memory[1],
-		   (unsigned long long) found.memory[2],
+		   (unsigned long long) found.memory[2], grown() * 1024,
 		   ((double) found.memory[1] - (double) found.memory[0]) /
 		   plan.clients);
 	if (plan.hold > 0)
@@ -516,7 +539,8 @@ report_words(void)
 				"memory %+lld kB", found.opened,
 				per_second(found.opened, found.open_seconds),
 				found.opened > 0 ? found.open_cpu * 1e6 / found.opened : 0.0,
-				((long long) found.memory[plan.churn > 0 ? 2 : 1] -
+				plan.churn > 0 ? grown() :
+				((long long) found.memory[1] -
 				 (long long) found.memory[0]) / 1024);
 	else
 		fprintf(stderr, " %.0f commits/s, %.0f deliveries/s, "
@@ -567,6 +591,8 @@ main(int argc, char **argv)
 	if (plan.per_client > plan.channels)
 		Die("a client cannot have more channels than there are");
 	(void) signal(SIGPIPE, SIG_IGN);
+	(void) signal(SIGTERM, interrupt);
+	(void) signal(SIGINT, interrupt);
 	raise_descriptor_limit();
 	ClientsInit();
 	if (plan.source != SOURCE_NONE)
@@ -579,7 +605,7 @@ main(int argc, char **argv)
 	if (plan.source != SOURCE_NONE)
 		write_step();
 	close_clients();
-	(void) run_until(never, 0.3);
+	(void) run_until(told_to_end, 0.3);
 	found.memory[2] = ProcessesMemory();
 	found.own_cpu = own_cpu();
 

@@ -52,6 +52,7 @@ typedef struct Plan
 	double		warmup;			/* of these, without taking latencies */
 	double		hold;			/* stay connected, with nothing to do */
 	int			churn;			/* connects and disconnects in all */
+	int			may_grow;		/* kilobytes that may be kept; 0: not judged */
 	const char *conninfo;
 	int			feed_port;
 } Plan;

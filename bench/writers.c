@@ -64,8 +64,8 @@ statement(void)
 		case SOURCE_ANSWERS:
 			return "INSERT INTO quiz.answers (answer_id, attempt_id, "
 				"question_id, is_correct, score) "
-				"VALUES ($2::uuid, bench.attempt_id($1::int), "
-				"bench.question_id($3::int), true, 10.0)";
+				"VALUES ($2::uuid, bench.attempt_id($1::int, $3::int), "
+				"bench.question_id($1::int, $3::int), true, 10.0)";
 		case SOURCE_FEED:
 		case SOURCE_NONE:
 			break;
