@@ -20,6 +20,8 @@
 #include "bus/question.h"
 #include "gateway/connection.h"
 
+struct Topic;
+
 typedef struct Dialect
 {
 	const char *name;
@@ -76,6 +78,10 @@ typedef struct Dialect
 	/* An event that is no update: what the dialect has to do with it.  NULL:
 	 * nothing. */
 	void		(*event) (const Event *event);
+
+	/* A topic is freed for which the dialect has set "extra".  NULL: it sets
+	 * none. */
+	void		(*topic_ended) (struct Topic *topic);
 
 	/* Events were lost, and it is not known which.  NULL: its clients don't
 	 * care. */

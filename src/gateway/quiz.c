@@ -61,6 +61,16 @@ QuizSendError(Connection *connection, const char *text, size_t length)
 }
 
 void
+QuizSendErrorAbout(Connection *connection, const char *what,
+				   const char *topic)
+{
+	char	   *text = psprintf("%s: %s", what, topic);
+
+	QuizSendError(connection, text, strlen(text));
+	pfree(text);
+}
+
+void
 QuizSendConfirmation(Connection *connection, const char *event,
 					 char *const *texts, int ntexts)
 {
@@ -91,19 +101,12 @@ message(Connection *connection, const char *bytes, size_t length)
 }
 
 static bool
-text_is(EventText text, const char *word)
-{
-	return text.length == strlen(word) &&
-		memcmp(text.bytes, word, text.length) == 0;
-}
-
-static bool
 owns_topic(EventText topic)
 {
 	EventText	type = QuizChannelType(topic);
 
-	return text_is(type, "quiz") || text_is(type, "attempts") ||
-		text_is(type, "leaderboard") || text_is(type, "notification");
+	return TextIs(type, "quiz") || TextIs(type, "attempts") ||
+		TextIs(type, "leaderboard") || TextIs(type, "notification");
 }
 
 /* {"event":"update","t":<slug>,"channel":<type>,"data":<data>} */
@@ -112,13 +115,13 @@ word(const Event *event, EventText topic)
 {
 	EventText	type = QuizChannelType(topic);
 	FramePiece	pieces[] = {
-		{"{\"event\":\"update\",\"t\":\"", 23},
+		FRAME_LITERAL("{\"event\":\"update\",\"t\":\""),
 		{event->slug.bytes, event->slug.length},
-		{"\",\"channel\":\"", 13},
+		FRAME_LITERAL("\",\"channel\":\""),
 		{type.bytes, type.length},
-		{"\",\"data\":", 9},
+		FRAME_LITERAL("\",\"data\":"),
 		{event->data.bytes, event->data.length},
-		{"}", 1}
+		FRAME_LITERAL("}")
 	};
 
 	return FrameFromPieces(WS_TEXT, pieces, lengthof(pieces));
@@ -128,8 +131,8 @@ word(const Event *event, EventText topic)
 static bool
 concludes(const Event *event, EventText topic)
 {
-	return text_is(event->slug, "attempt_closed") &&
-		text_is(QuizChannelType(topic), "notification");
+	return TextIs(event->slug, "attempt_closed") &&
+		TextIs(QuizChannelType(topic), "notification");
 }
 
 /* The participant may stay a little, to read it. */
@@ -178,12 +181,6 @@ subscribe_participant(Connection *connection, char *topic)
 	QuizSendConfirmation(connection, "subscribed", &topic, 1);
 }
 
-static bool
-same_text(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 typedef struct Replay
 {
 	Connection *connection;
@@ -207,11 +204,11 @@ replay(void *context, const Event *event)
 
 	if (event->ntopics == 0)
 		return true;
-	if (event->kind == EVENT_REVOKE && same_text(event->topics[0], at->handle))
+	if (event->kind == EVENT_REVOKE && TextEquals(event->topics[0], at->handle))
 		ConnectionClose(at->connection, WS_CLOSE_ACCESS_REVOKED,
 						"Access revoked");
 	else if (event->kind == EVENT_UPDATE && at->topic.length > 0 &&
-			 same_text(event->topics[0], at->topic))
+			 TextEquals(event->topics[0], at->topic))
 		replay_update(at->connection, event, at->topic);
 	return at->connection->state == CONNECTION_OPEN;
 }
@@ -381,6 +378,53 @@ request(Connection *connection, const HttpRequest *request)
 	}
 }
 
+/*
+ * Events were lost, and a revocation may have been among them.  The handle is
+ * the first of the session's internal subscriptions; a JWT has none.
+ */
+static void
+rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
+{
+	Connection *connection = owner;
+	CredentialAnswer answer;
+
+	connection->question = NULL;
+	if (bytes == NULL || !CredentialAnswerDecode(bytes, length, &answer))
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
+						"Access could not be verified");
+	else if (answer.verdict != CREDENTIAL_ACCEPTED)
+		ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, "Access revoked");
+	else if (mark->broken)
+		QuizRecheckCredential(connection);
+}
+
+void
+QuizRecheckCredential(Connection *connection)
+{
+	QuizSession *session = connection->session;
+	CredentialQuestion question;
+	StringInfoData bytes;
+	EventText	type;
+
+	if (connection->question != NULL || dlist_is_empty(&session->internal))
+		return;
+	question.credential =
+		TopicName(dlist_container(Subscription, node,
+								  dlist_head_node(&session->internal))->topic);
+	type = QuizChannelType(question.credential);
+	if (TextIs(type, "key"))
+		question.purpose = CREDENTIAL_RECHECK_KEY;
+	else if (TextIs(type, "session"))
+		question.purpose = CREDENTIAL_RECHECK_SESSION;
+	else
+		return;
+	initStringInfo(&bytes);
+	CredentialQuestionEncode(&bytes, &question);
+	connection->question = QuestionAsk(QUESTION_CREDENTIAL, bytes.data,
+									   bytes.len, rechecked, connection);
+	pfree(bytes.data);
+}
+
 static void
 ended(Connection *connection)
 {
@@ -392,6 +436,28 @@ ended(Connection *connection)
 	if (session->owner != NULL)
 		pfree(session->owner);
 	pfree(session);
+}
+
+/* An event that is no update. */
+static void
+event(const Event *event)
+{
+	if (event->ntopics == 0)
+		return;
+	switch (event->kind)
+	{
+		case EVENT_REVOKE:
+			QuizRevoke(event);
+			break;
+		case EVENT_RESYNC:
+			QuizResynchronise(event);
+			break;
+		case EVENT_RANKING:
+			QuizRankingChanged(event);
+			break;
+		default:
+			break;
+	}
 }
 
 static int
@@ -420,6 +486,7 @@ const Dialect quiz_dialect = {
 	.word = word,
 	.concludes = concludes,
 	.conclude = conclude,
-	.event = QuizEvent,
+	.event = event,
+	.topic_ended = QuizTopicEnded,
 	.lost = QuizLost
 };
