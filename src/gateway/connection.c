@@ -208,6 +208,12 @@ enter(Connection *connection, ConnectionState state)
 			connection->deadline = gateway_now + quizrt_request_timeout;
 			break;
 		case CONNECTION_ASKING:
+
+			/* The question has a deadline of its own; this is for the case
+			 * that its answer could not be dealt with. */
+			connection->deadline = gateway_now + 2 *
+				(TimeMs) quizrt_query_timeout;
+			break;
 		case CONNECTION_OPEN:
 			connection->deadline = NEVER;
 			break;
@@ -276,6 +282,19 @@ set_socket_options(int fd, const struct sockaddr_storage *peer)
 		return;
 	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+
+	/*
+	 * What waits should wait in our queue, where a ping can overtake it, and
+	 * not by the megabyte in the kernel.
+	 */
+#ifdef TCP_NOTSENT_LOWAT
+	{
+		int			lowat = 128 * 1024;
+
+		(void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat,
+						  sizeof(lowat));
+	}
+#endif
 #ifdef TCP_USER_TIMEOUT
 	{
 		unsigned int timeout = 60000;
@@ -356,17 +375,32 @@ append(Connection *connection, Frame *frame)
 	return true;
 }
 
-void
+/*
+ * Is there as much waiting as may be?  Snapshots count apart: one is accepted
+ * whatever its size, but not one upon the other.
+ */
+static bool
+queue_is_full(const OutputQueue *queue, const Frame *frame)
+{
+	return queue->bytes > (Size) quizrt_max_queue_size ||
+		(frame->exempt &&
+		 queue->exempt_bytes > (Size) quizrt_max_queue_size);
+}
+
+bool
 ConnectionSend(Connection *connection, Frame *frame)
 {
 	if (connection->state != CONNECTION_OPEN)
-		return;
-	if (connection->output.bytes > (Size) quizrt_max_queue_size)
+		return true;
+	if (frame != NULL && queue_is_full(&connection->output, frame))
 		connection->lagging = true;
 	if (connection->lagging)
+	{
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
-	else
-		append(connection, frame);
+		return false;
+	}
+	append(connection, frame);
+	return true;
 }
 
 void
@@ -570,8 +604,7 @@ peer_closes(Connection *connection, uint16 code, const char *reason)
 			flush_later(connection);
 		return;
 	}
-	send_last(connection, code == 1005 ? FrameFromPieces(WS_CLOSE, NULL, 0) :
-			  FrameClose(code, NULL), CONNECTION_FLUSHING);
+	send_last(connection, FrameClose(code, NULL), CONNECTION_FLUSHING);
 }
 
 static void
@@ -790,6 +823,13 @@ ConnectionAsking(Connection *connection)
 	enter(connection, CONNECTION_ASKING);
 }
 
+bool
+ConnectionsAreFull(const Connection *connection)
+{
+	return CounterRead(COUNTER_CONNECTIONS) >= (uint64) quizrt_max_connections ||
+		AddressIsFull(&connection->peer);
+}
+
 void
 ConnectionUpgrade(Connection *connection, const char *protocol)
 {
@@ -800,6 +840,14 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 	if (!ConnectionRequest(connection, &request))
 	{
 		ConnectionDrop(connection);
+		return;
+	}
+
+	/* Many may have been asking at the same time. */
+	if (ConnectionsAreFull(connection))
+	{
+		CounterAdd(COUNTER_CONNECTIONS_LIMITED, 1);
+		ConnectionRefuse(connection, 503, "Too many connections");
 		return;
 	}
 	initStringInfo(&response);
@@ -932,6 +980,9 @@ run_timer(void *argument)
 		case CONNECTION_HEAD:
 			CounterAdd(COUNTER_CONNECTIONS_TIMED_OUT, 1);
 			ConnectionRefuse(connection, 408, "Request timeout");
+			break;
+		case CONNECTION_ASKING:
+			ConnectionRefuse(connection, 503, "Temporarily unavailable");
 			break;
 		case CONNECTION_CLOSING:
 

@@ -27,6 +27,7 @@ typedef struct OutputQueue
 	uint32		size;			/* a power of two */
 	uint32		sent;			/* bytes of the first frame */
 	Size		bytes;			/* of all frames that are not exempt */
+	Size		exempt_bytes;	/* of those that are */
 	Frame	   *inlined[OUTPUT_INLINE];
 } OutputQueue;
 

@@ -115,13 +115,13 @@ word(const Event *event, EventText topic)
 {
 	EventText	type = QuizChannelType(topic);
 	FramePiece	pieces[] = {
-		{"{\"event\":\"update\",\"t\":\"", 23},
+		FRAME_LITERAL("{\"event\":\"update\",\"t\":\""),
 		{event->slug.bytes, event->slug.length},
-		{"\",\"channel\":\"", 13},
+		FRAME_LITERAL("\",\"channel\":\""),
 		{type.bytes, type.length},
-		{"\",\"data\":", 9},
+		FRAME_LITERAL("\",\"data\":"),
 		{event->data.bytes, event->data.length},
-		{"}", 1}
+		FRAME_LITERAL("}")
 	};
 
 	return FrameFromPieces(WS_TEXT, pieces, lengthof(pieces));

@@ -49,6 +49,7 @@
 #include "query/credentials.h"
 #include "query/jwt.h"
 #include "query/worker.h"
+#include "storage/proc.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/procsignal.h"
@@ -120,8 +121,13 @@ set_timeouts(void)
 {
 	char		value[32];
 
-	/* Shorter than the statement timeout, so that the log tells them apart */
-	snprintf(value, sizeof(value), "%d", Max(quizrt_query_timeout / 2, 1));
+	/*
+	 * Shorter than the statement timeout, so that the log tells them apart;
+	 * and than the time after which a deadlock is looked for, so that it is
+	 * never a user's statement that has to give way to us.
+	 */
+	snprintf(value, sizeof(value), "%d",
+			 Max(Min(quizrt_query_timeout, DeadlockTimeout) / 2, 1));
 	override("lock_timeout", value);
 }
 
@@ -322,6 +328,7 @@ static const struct
 }			kinds[QUESTION_KINDS] = {
 	[QUESTION_CREDENTIAL] = {CredentialsAnswerStored, "quizrt: credentials"},
 	[QUESTION_CHANNELS] = {ChannelsAnswerBatch, "quizrt: channels"},
+	[QUESTION_SNAPSHOT] = {ChannelsAnswerBatch, "quizrt: snapshot"},
 };
 
 /* Returns false where the extension isn't there. */
