@@ -34,6 +34,7 @@
 #include "gateway/guard.h"
 #include "gateway/poller.h"
 #include "gateway/questions.h"
+#include "gateway/report.h"
 #include "gateway/routes.h"
 #include "utils/memutils.h"
 
@@ -49,6 +50,7 @@
 #define ERROR_SPAN		10
 
 dlist_head	connections[CONNECTION_STATES];
+dlist_head	all_connections;
 int			connection_count[CONNECTION_STATES];
 
 static MemoryContext connection_context;
@@ -67,6 +69,7 @@ ConnectionsInit(void)
 										   sizeof(Connection));
 	for (int i = 0; i < CONNECTION_STATES; i++)
 		dlist_init(&connections[i]);
+	dlist_init(&all_connections);
 	dlist_init(&to_flush);
 	read_buffer = MemoryContextAlloc(TopMemoryContext, READ_SIZE);
 	ping_frame = FrameFromPieces(WS_PING, NULL, 0);
@@ -331,6 +334,8 @@ ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 
 	connection->state = CONNECTION_HEAD;
 	connection->polled = POLL_READ;
+	connection->connected_at = GetCurrentTimestamp();
+	dlist_push_tail(&all_connections, &connection->all_node);
 	dlist_push_tail(&connections[CONNECTION_HEAD], &connection->node);
 	connection_count[CONNECTION_HEAD]++;
 	CounterAdd(COUNTER_HANDSHAKES, 1);
@@ -857,7 +862,6 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 	if (append(connection, frame))
 	{
 		AddressEnter(&connection->peer);
-		connection->connected_at = GetCurrentTimestamp();
 		connection->last_message = gateway_now;
 		connection->heartbeat_due = gateway_now +
 			connection->dialect->heartbeat_interval();
@@ -1014,6 +1018,8 @@ timer_fired(Timer *timer)
 static void
 free_connection(Connection *connection)
 {
+	ReportsForget(connection);
+	dlist_delete(&connection->all_node);
 	if (connection->to_flush)
 		dlist_delete(&connection->flush_node);
 	connection->io->release(connection);

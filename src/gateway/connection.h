@@ -71,6 +71,7 @@ struct Question;
 typedef struct Connection
 {
 	dlist_node	node;			/* on the list of its state */
+	dlist_node	all_node;		/* on the list of all, until it is freed */
 	dlist_node	flush_node;		/* on the list of those to flush */
 	Timer		timer;			/* for the earliest deadline below */
 	int			fd;
@@ -114,6 +115,9 @@ typedef struct Connection
 } Connection;
 
 extern dlist_head connections[CONNECTION_STATES];
+
+/* All of them, the dead included, in the order of their ids. */
+extern dlist_head all_connections;
 extern int	connection_count[CONNECTION_STATES];
 
 extern void ConnectionsInit(void);

@@ -460,6 +460,22 @@ event(const Event *event)
 	}
 }
 
+static const char *
+owner_of(const Connection *connection)
+{
+	const QuizSession *session = connection->session;
+
+	return session->owner;
+}
+
+static dlist_head *
+channels_of(const Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	return &session->channels;
+}
+
 static int
 heartbeat_interval(void)
 {
@@ -488,5 +504,7 @@ const Dialect quiz_dialect = {
 	.conclude = conclude,
 	.event = event,
 	.topic_ended = QuizTopicEnded,
+	.owner = owner_of,
+	.channels = channels_of,
 	.lost = QuizLost
 };

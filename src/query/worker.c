@@ -149,7 +149,7 @@ connect_to_database(void)
 	override("log_parameter_max_length", "0");
 	override("log_parameter_max_length_on_error", "0");
 	set_timeouts();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 }
 
 /* The owner of the extension, or invalid where it isn't there. */
@@ -370,7 +370,7 @@ serve_questions(void)
 		RecoverFromError("could not answer", turn_context);
 	}
 	PG_END_TRY();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 
 	give_up(&batch);
 	if (!extension)
