@@ -36,6 +36,7 @@
 #include "gateway/questions.h"
 #include "gateway/report.h"
 #include "gateway/routes.h"
+#include "gateway/tls.h"
 #include "utils/memutils.h"
 
 /* Bytes read from one client, and written to one, in a turn. */
@@ -117,6 +118,7 @@ poll_as_needed(Connection *connection)
 	}
 	if (connection->output.count > 0 && !connection->to_flush)
 		events |= POLL_WRITE;
+	events = connection->io->watch(connection, events);
 	if (PollerChange(connection->fd, connection->polled, events, connection))
 		connection->polled = events;
 	else
@@ -346,6 +348,11 @@ ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 		return;
 	}
 	arm(connection);
+	if (TlsWanted() && peer->ss_family != AF_UNIX && !TlsStart(connection))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
 	if (connection_count[CONNECTION_HEAD] +
 		connection_count[CONNECTION_ASKING] > quizrt_max_handshakes)
 	{
@@ -438,6 +445,11 @@ ConnectionRespond(Connection *connection, StringInfo response)
 {
 	if (!is_handshake(connection->state))
 		return;
+	if (!connection->io->can_answer(connection))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
 	send_last(connection, FrameFromBytes(response->data, response->len),
 			  CONNECTION_FLUSHING);
 }
@@ -768,6 +780,13 @@ read_some(Connection *connection)
 
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 		return;
+	if (n < 0 && errno == EPROTO && connection->state == CONNECTION_HEAD)
+	{
+		/* No TLS, or none that we speak: let the peer read our alert. */
+		connection->io->shutdown(connection);
+		enter(connection, CONNECTION_DRAINING);
+		return;
+	}
 	if (n <= 0)
 	{
 		ConnectionDrop(connection);
@@ -800,12 +819,17 @@ serve_polled(void *argument)
 	Connection *connection = ((Polled *) argument)->connection;
 	int			events = ((Polled *) argument)->events;
 
+	events = connection->io->happened(connection, events);
 	if (events & POLL_READ)
 		read_some(connection);
 	else if (events & POLL_HANGUP)
 		ConnectionDrop(connection);
 	if ((events & POLL_WRITE) && connection->state != CONNECTION_DEAD)
 		flush_later(connection);
+
+	/* Reading may wait for something else now; writing sees to it itself. */
+	if (!connection->to_flush)
+		poll_as_needed(connection);
 }
 
 void

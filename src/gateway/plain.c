@@ -43,6 +43,19 @@ plain_release(Connection *connection)
 {
 }
 
+static int
+plain_events(Connection *connection, int events)
+{
+	return events;
+}
+
+static bool
+plain_can_answer(Connection *connection)
+{
+	return true;
+}
+
 const IoOperations plain_io = {
-	plain_read, plain_write, plain_shutdown, plain_release
+	plain_read, plain_write, plain_shutdown, plain_release, plain_events,
+	plain_events, plain_can_answer
 };
