@@ -19,6 +19,7 @@
 #include "bus/event.h"
 #include "bus/question.h"
 #include "gateway/connection.h"
+#include "gateway/stream.h"
 
 typedef struct Dialect
 {
@@ -33,10 +34,18 @@ typedef struct Dialect
 
 	/*
 	 * A valid upgrade request: refuse it, accept it, or ask who it is
-	 * (QuestionAsk and ConnectionAsking).
+	 * (CredentialAsk).
 	 */
 	void		(*request) (Connection *connection,
 							const HttpRequest *request);
+
+	/*
+	 * The answer: who it is, or NULL where the database can't tell in time.
+	 * What was committed since it was made comes after the mark.
+	 */
+	void		(*identified) (Connection *connection,
+							   const CredentialAnswer *answer,
+							   const StreamMark *mark);
 
 	/* The connection ends: the session's memory and subscriptions go. */
 	void		(*ended) (Connection *connection);
