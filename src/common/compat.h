@@ -17,9 +17,11 @@
 
 #ifndef FRONTEND
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -129,6 +131,17 @@ compat_pop_search_path(int level)
 #else
 	(void) level;
 	PopOverrideSearchPath();
+#endif
+}
+
+/* One function for all catalogs from 16 on. */
+static inline bool
+compat_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
 #endif
 }
 

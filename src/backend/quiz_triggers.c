@@ -1,0 +1,805 @@
+/*-------------------------------------------------------------------------
+ *
+ * quiz_triggers.c
+ *		What changes of the quiz tables mean, as events.
+ *
+ * One trigger function for the rows of all attached tables; the role of the
+ * table decides.  A change either has a message of its own, rendered here and
+ * now, or makes its subscribers take a fresh snapshot.
+ *
+ * How many answers an attempt has is told exactly although many sessions
+ * answer at once: who changes the answers of an attempt first locks the
+ * attempt's row, and then counts with a new snapshot.  The lock is held to
+ * the end of the transaction, so whoever counts next counts this one too, or
+ * knows that it is gone.  Submitting an attempt updates that row and is in
+ * the same queue.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "backend/attachment.h"
+#include "backend/outbox.h"
+#include "backend/render.h"
+#include "utils/builtins.h"
+#include "utils/combocid.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(quizrt_quiz_change);
+PG_FUNCTION_INFO_V1(quizrt_quiz_truncate);
+PG_FUNCTION_INFO_V1(quizrt_quiz_deadline);
+
+/* Tracked fields, in the order of quizrt.quiz_tracked(). */
+enum
+{
+	QUIZ_ID, QUIZ_OWNER
+};
+enum
+{
+	EVENT_ID, EVENT_QUIZ
+};
+enum
+{
+	ATTEMPT_QUIZ, ATTEMPT_EVENT, ATTEMPT_SUBMITTED, ATTEMPT_REASON
+};
+enum
+{
+	ANSWER_ATTEMPT, ANSWER_SCORE
+};
+
+#define BIT(field) ((uint32) 1 << (field))
+
+/* Columns of the messages, in the order of quizrt.quiz_queries(). */
+enum
+{
+	HEAD_ATTEMPT, HEAD_PARTICIPANT, HEAD_ALIAS, HEAD_QUIZ, HEAD_EVENT,
+	HEAD_COUNT
+};
+
+#define UPDATE_ANSWERED_COUNT	(HEAD_COUNT + 5)
+#define FINISHED_END			(HEAD_COUNT + 2)
+#define FLAG_LABEL				HEAD_COUNT
+#define FLAG_TIME				(HEAD_COUNT + 1)
+
+#define MAX_COLUMNS				20
+
+/* A change of a row, on its way to the outbox. */
+typedef struct Change
+{
+	Attachment *attachment;
+	TupleTableSlot *old;		/* NULL in an INSERT */
+	TupleTableSlot *new;		/* NULL in a DELETE */
+	HeapTuple	new_tuple;
+	TrackedFields was;
+	TrackedFields is;
+	uint32		difference;		/* tracked fields that an UPDATE changed */
+} Change;
+
+/* The row that a message is made of. */
+typedef struct MessageRow
+{
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	Datum		values[MAX_COLUMNS];
+	bool		nulls[MAX_COLUMNS];
+} MessageRow;
+
+/*
+ * Topics
+ */
+
+static void
+add_topic(Event *event, const char *type, const char *id)
+{
+	if (id != NULL)
+		event->topics[event->ntopics++] = EventTextOf(psprintf("%s:%s",
+															   type, id));
+}
+
+/* The topics that show a quiz's messages, ranking, or both and no messages. */
+static void
+update_topics(Event *event, const char *quiz, const char *stream)
+{
+	add_topic(event, "quiz", quiz);
+	add_topic(event, "attempts", quiz);
+	add_topic(event, "attempts", stream);
+}
+
+static void
+send_ranking(const char *quiz, const char *stream)
+{
+	Event		event = {EVENT_RANKING};
+
+	add_topic(&event, "leaderboard", quiz);
+	add_topic(&event, "leaderboard", stream);
+	if (event.ntopics > 0)
+		OutboxAddOrResync(&event);
+}
+
+static void
+send_resync(const char *quiz, const char *stream)
+{
+	Event		event = {EVENT_RESYNC};
+
+	add_topic(&event, "attempts", quiz);
+	add_topic(&event, "leaderboard", quiz);
+	add_topic(&event, "attempts", stream);
+	add_topic(&event, "leaderboard", stream);
+	if (event.ntopics > 0)
+		OutboxAddOrResync(&event);
+}
+
+static void
+send_revocation(const char *type, const char *id, const char *keeper,
+				const char *moved_to)
+{
+	Event		event = {EVENT_REVOKE};
+
+	if (id == NULL)
+		return;
+	add_topic(&event, type, id);
+	event.slug = EventTextOf(keeper ? keeper : "");
+	event.data = EventTextOf(moved_to ? moved_to : "");
+	OutboxAddOrResync(&event);
+}
+
+/* The text of a tracked field, NULL where it is null. */
+static const char *
+tracked_text(const TrackedFields *fields, int i)
+{
+	Oid			output;
+	bool		is_varlena;
+
+	if (fields->nulls[i])
+		return NULL;
+	getTypeOutputInfo(fields->types[i], &output, &is_varlena);
+	return OidOutputFunctionCall(output, fields->values[i]);
+}
+
+/*
+ * Queries
+ */
+
+static uint64
+run(const Change *change, QuizQuery query, TupleTableSlot *row)
+{
+	return AttachmentRun(change->attachment, query, row,
+						 InvalidTransactionId, FirstCommandId);
+}
+
+/* Run a query for a row; false where it finds nothing. */
+static bool
+fetch_message(const Change *change, QuizQuery query, TupleTableSlot *row,
+			  MessageRow *message)
+{
+	if (run(change, query, row) == 0)
+		return false;
+	message->tuple = SPI_tuptable->vals[0];
+	message->desc = SPI_tuptable->tupdesc;
+	if (message->desc->natts > MAX_COLUMNS)
+		elog(ERROR, "a message of a quiz table has too many columns");
+	heap_deform_tuple(message->tuple, message->desc, message->values,
+					  message->nulls);
+	return true;
+}
+
+static const char *
+message_text(const MessageRow *message, int column)
+{
+	return SPI_getvalue(message->tuple, message->desc, column + 1);
+}
+
+/* Send members "first" to before "last" of a message to the owner. */
+static void
+send_update(const MessageRow *message, const char *slug, int last)
+{
+	Event		event = {EVENT_UPDATE};
+	StringInfoData data;
+
+	initStringInfo(&data);
+	appendStringInfoChar(&data, '{');
+	RenderMembers(&data, message->desc, message->values, message->nulls,
+				  0, last);
+	appendStringInfoChar(&data, '}');
+	update_topics(&event, message_text(message, HEAD_QUIZ),
+				  message_text(message, HEAD_EVENT));
+	event.slug = EventTextOf(slug);
+	event.data = EventTextOf(data.data);
+	OutboxAddOrResync(&event);
+}
+
+static void
+send_ranking_of(const MessageRow *message)
+{
+	send_ranking(message_text(message, HEAD_QUIZ),
+				 message_text(message, HEAD_EVENT));
+}
+
+/* The first two columns of each row found: a quiz and an event. */
+static void
+send_resyncs(uint64 count)
+{
+	SPITupleTable *rows = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+		send_resync(SPI_getvalue(rows->vals[i], rows->tupdesc, 1),
+					SPI_getvalue(rows->vals[i], rows->tupdesc, 2));
+}
+
+static void
+resync_topics_of(const Change *change, TupleTableSlot *row)
+{
+	send_resyncs(run(change, QUERY_TOPICS, row));
+}
+
+/*
+ * Attempts
+ */
+
+/* To the owner, and to the participant. */
+static void
+send_finish(const Change *change)
+{
+	MessageRow	message;
+	Event		event = {EVENT_UPDATE};
+	StringInfoData data;
+
+	if (!fetch_message(change, QUERY_FINISH, change->new, &message))
+		return;
+	send_update(&message, "attempt_finished", FINISHED_END);
+
+	initStringInfo(&data);
+	appendStringInfoChar(&data, '{');
+	RenderMembers(&data, message.desc, message.values, message.nulls,
+				  FINISHED_END, message.desc->natts);
+	appendStringInfoChar(&data, '}');
+	add_topic(&event, "notification", message_text(&message, HEAD_ATTEMPT));
+	event.slug = EventTextOf("attempt_closed");
+	event.data = EventTextOf(data.data);
+	OutboxAddOrResync(&event);
+	send_ranking_of(&message);
+}
+
+static void
+attempt_inserted(const Change *change)
+{
+	MessageRow	message;
+
+	if (fetch_message(change, QUERY_MESSAGE, change->new, &message))
+	{
+		send_update(&message, "attempt_quiz", message.desc->natts);
+		send_ranking_of(&message);
+	}
+	if (!change->is.nulls[ATTEMPT_SUBMITTED])
+		send_finish(change);
+}
+
+static void
+resync_attempt(const TrackedFields *fields)
+{
+	send_resync(tracked_text(fields, ATTEMPT_QUIZ),
+				tracked_text(fields, ATTEMPT_EVENT));
+}
+
+static void
+attempt_updated(const Change *change)
+{
+	uint32		difference = change->difference;
+
+	if (change->was.nulls[ATTEMPT_SUBMITTED] &&
+		!change->is.nulls[ATTEMPT_SUBMITTED])
+	{
+		send_finish(change);
+		difference &= ~(BIT(ATTEMPT_SUBMITTED) | BIT(ATTEMPT_REASON));
+	}
+	if (difference == 0)
+		return;
+	resync_attempt(&change->was);
+	resync_attempt(&change->is);
+}
+
+static void
+change_attempt(const Change *change)
+{
+	if (change->new == NULL)
+		resync_attempt(&change->was);
+	else if (change->old == NULL)
+		attempt_inserted(change);
+	else
+		attempt_updated(change);
+}
+
+/*
+ * Answers
+ */
+
+/*
+ * What one command does to the answers of one attempt.  When its triggers
+ * fire all its rows are there already.  So that they still count 1, 2, 3, the
+ * rows that the command inserted are told from the others once, when the
+ * first of them comes, and counted as they come.
+ */
+typedef struct Batch
+{
+	char		attempt[MAX_TOPIC_LENGTH + 1];	/* key */
+	TransactionId xid;
+	CommandId	command;
+	int64		reached;		/* answers there are, without those of the
+								 * command that have not come yet */
+} Batch;
+
+/* More batches than this are not kept for commands that may go on. */
+#define MAX_OLD_BATCHES		1000
+
+static HTAB *batches = NULL;
+
+static HTAB *
+create_batches(void)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(((Batch *) NULL)->attempt);
+	ctl.entrysize = sizeof(Batch);
+	return hash_create("quizrt answers", 32, &ctl, HASH_ELEM | HASH_STRINGS);
+}
+
+/*
+ * The batch of a command and attempt; one that has just begun has no xid.
+ *
+ * Batches are not cleared when a command ends, because a trigger can run
+ * commands in the middle of another one's; they are overwritten.
+ */
+static Batch *
+find_batch(const char *attempt, TransactionId xid, CommandId command)
+{
+	static TransactionId last_xid = InvalidTransactionId;
+	static CommandId last_command = InvalidCommandId;
+	Batch	   *batch;
+	bool		found;
+
+	if (batches != NULL && (last_xid != xid || last_command != command) &&
+		hash_get_num_entries(batches) > MAX_OLD_BATCHES)
+	{
+		hash_destroy(batches);
+		batches = NULL;
+	}
+	if (batches == NULL)
+		batches = create_batches();
+	last_xid = xid;
+	last_command = command;
+
+	batch = hash_search(batches, attempt, HASH_ENTER, &found);
+	if (!found || batch->xid != xid || batch->command != command)
+	{
+		batch->xid = InvalidTransactionId;
+		batch->command = command;
+	}
+	return batch;
+}
+
+/* Has another command replaced or deleted this version of the row? */
+static bool
+is_superseded(HeapTupleHeader header)
+{
+	return !(header->t_infomask & HEAP_XMAX_INVALID) &&
+		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask);
+}
+
+/* Is the row version at this place a new row, not one that was updated? */
+static bool
+is_inserted(Oid relid, ItemPointer place)
+{
+	Relation	relation = table_open(relid, AccessShareLock);
+	HeapTupleData tuple;
+	Buffer		buffer;
+	bool		result = false;
+
+	tuple.t_self = *place;
+	if (heap_fetch(relation, SnapshotAny, &tuple, &buffer, false))
+	{
+		result = !(tuple.t_data->t_infomask & HEAP_UPDATED);
+		ReleaseBuffer(buffer);
+	}
+	table_close(relation, AccessShareLock);
+	return result;
+}
+
+/*
+ * How many of the rows that the command wrote are new.  INSERT ... ON
+ * CONFLICT can do both in one command, and only the tuples tell.
+ */
+static int64
+count_inserted(const Change *change, const Batch *batch, TransactionId xid)
+{
+	uint64		count = AttachmentRun(change->attachment, QUERY_WRITTEN,
+									  change->new, xid, batch->command);
+	SPITupleTable *rows = SPI_tuptable;
+	int64		inserted = 0;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		Datum		relid = SPI_getbinval(rows->vals[i], rows->tupdesc, 1,
+										  &isnull);
+		Datum		place = SPI_getbinval(rows->vals[i], rows->tupdesc, 2,
+										  &isnull);
+
+		if (is_inserted(DatumGetObjectId(relid),
+						(ItemPointer) DatumGetPointer(place)))
+			inserted++;
+	}
+	return inserted;
+}
+
+static void
+begin_batch(const Change *change, Batch *batch, TransactionId xid)
+{
+	bool		superseded = is_superseded(change->new_tuple->t_data);
+	Datum		values[2];
+	bool		nulls[2];
+	int64		inserted;
+
+	if (AttachmentRun(change->attachment, QUERY_COUNTS, change->new, xid,
+					  batch->command) != 1)
+		elog(ERROR, "could not count the answers of an attempt");
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+					  values, nulls);
+
+	/* what the command wrote and is still there is often this row alone */
+	if (DatumGetInt64(values[1]) == 1 && !superseded)
+		inserted = change->old == NULL ? 1 : 0;
+	else if (DatumGetInt64(values[1]) == 0)
+		inserted = 0;
+	else
+		inserted = count_inserted(change, batch, xid);
+	batch->reached = DatumGetInt64(values[0]) - inserted;
+
+	/*
+	 * If something, say a trigger that grades, has changed this row already,
+	 * then it was counted with the rows of other commands.
+	 */
+	if (superseded && change->old == NULL)
+		batch->reached--;
+	batch->xid = xid;
+}
+
+/* How many answers the attempt has with this one.  Its row is locked. */
+static int64
+count_answers(const Change *change, const char *attempt)
+{
+	HeapTupleHeader header = change->new_tuple->t_data;
+	TransactionId xid = HeapTupleHeaderGetRawXmin(header);
+	Batch	   *batch = find_batch(attempt, xid,
+								   HeapTupleHeaderGetCmin(header));
+
+	if (batch->xid == InvalidTransactionId)
+		begin_batch(change, batch, xid);
+	if (change->old == NULL)
+		batch->reached++;
+	return batch->reached;
+}
+
+static void
+send_answer(const Change *change, bool ranking)
+{
+	MessageRow	message;
+	const char *attempt;
+
+	if (!fetch_message(change, QUERY_MESSAGE, change->new, &message))
+		return;
+	attempt = message_text(&message, HEAD_ATTEMPT);
+	if (attempt == NULL || strlen(attempt) > MAX_TOPIC_LENGTH)
+		return;
+	message.values[UPDATE_ANSWERED_COUNT] =
+		Int64GetDatum(count_answers(change, attempt));
+	message.nulls[UPDATE_ANSWERED_COUNT] = false;
+	send_update(&message, "attempt_update", message.desc->natts);
+	if (ranking)
+		send_ranking_of(&message);
+}
+
+static void
+change_answer(const Change *change)
+{
+	if (change->new == NULL)
+		resync_topics_of(change, change->old);
+	else if (change->old == NULL)
+		send_answer(change, true);
+	else
+	{
+		if (change->difference & ~BIT(ANSWER_ATTEMPT))
+			send_answer(change, change->difference & BIT(ANSWER_SCORE));
+		if (change->difference & BIT(ANSWER_ATTEMPT))
+		{
+			resync_topics_of(change, change->old);
+			resync_topics_of(change, change->new);
+		}
+	}
+}
+
+/*
+ * Flags
+ */
+
+static void
+send_flag(const Change *change)
+{
+	MessageRow	message;
+	Event		event = {EVENT_UPDATE};
+	StringInfoData data;
+	const char *attempt;
+
+	if (!fetch_message(change, QUERY_MESSAGE, change->new, &message))
+		return;
+	attempt = message_text(&message, HEAD_ATTEMPT);
+	if (attempt == NULL || message.nulls[FLAG_LABEL] ||
+		message.nulls[FLAG_TIME])
+		return;
+
+	/* left open: the outbox adds the labels of all flags of the transaction */
+	initStringInfo(&data);
+	appendStringInfoChar(&data, '{');
+	RenderMembers(&data, message.desc, message.values, message.nulls,
+				  0, HEAD_COUNT);
+	update_topics(&event, message_text(&message, HEAD_QUIZ),
+				  message_text(&message, HEAD_EVENT));
+	event.slug = EventTextOf("attempt_flagged");
+	event.data = EventTextOf(data.data);
+	OutboxAddFlag(&event, attempt, message_text(&message, FLAG_LABEL),
+				  DatumGetTimestampTz(message.values[FLAG_TIME]));
+}
+
+static void
+change_flag(const Change *change)
+{
+	if (change->old == NULL)
+	{
+		send_flag(change);
+		return;
+	}
+	resync_topics_of(change, change->old);
+	if (change->new != NULL)
+		resync_topics_of(change, change->new);
+}
+
+/*
+ * Quizzes, events, and tables that messages look into
+ */
+
+static void
+change_quiz(const Change *change)
+{
+	if (change->new == NULL || change->difference & BIT(QUIZ_ID))
+		send_revocation("quiz", tracked_text(&change->was, QUIZ_ID),
+						NULL, NULL);
+	else
+		send_revocation("quiz", tracked_text(&change->is, QUIZ_ID),
+						tracked_text(&change->is, QUIZ_OWNER), NULL);
+}
+
+/* An event goes where its quiz goes: its owner is that of the quiz. */
+static void
+change_event(const Change *change)
+{
+	MessageRow	message;
+	const char *owner = NULL;
+
+	if (change->new == NULL || change->difference & BIT(EVENT_ID))
+	{
+		send_revocation("event", tracked_text(&change->was, EVENT_ID),
+						NULL, NULL);
+		return;
+	}
+	if (fetch_message(change, QUERY_MESSAGE, change->new, &message))
+		owner = message_text(&message, 0);
+	send_revocation("event", tracked_text(&change->is, EVENT_ID), owner,
+					tracked_text(&change->is, EVENT_QUIZ));
+}
+
+static void
+change_related(const Change *change)
+{
+	if (change->old != NULL && change->new != NULL)
+		resync_topics_of(change, change->new);
+}
+
+/*
+ * The trigger functions
+ */
+
+typedef void (*ChangeHandler) (const Change *change);
+
+static const ChangeHandler handlers[] = {
+	[ROLE_QUIZZES] = change_quiz,
+	[ROLE_EVENTS] = change_event,
+	[ROLE_ATTEMPTS] = change_attempt,
+	[ROLE_ANSWERS] = change_answer,
+	[ROLE_FLAGS] = change_flag,
+	[ROLE_RELATED] = change_related,
+};
+
+static TriggerData *
+check_trigger(FunctionCallInfo fcinfo, bool expected)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) || !expected)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("this function is for the triggers that quizrt makes")));
+	return (TriggerData *) fcinfo->context;
+}
+
+static TriggerEvent
+event_of(FunctionCallInfo fcinfo)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		return 0;
+	return ((TriggerData *) fcinfo->context)->tg_event;
+}
+
+static void
+describe_change(const TriggerData *data, Change *change)
+{
+	change->old = NULL;
+	change->new = NULL;
+	change->new_tuple = NULL;
+	change->difference = 0;
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		change->new = data->tg_trigslot;
+		change->new_tuple = data->tg_trigtuple;
+	}
+	else
+		change->old = data->tg_trigslot;
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	{
+		change->new = data->tg_newslot;
+		change->new_tuple = data->tg_newtuple;
+	}
+}
+
+/* Fill in what was and what is; false where an UPDATE changed nothing. */
+static bool
+track_change(Change *change)
+{
+	Attachment *attachment = change->attachment;
+
+	if (change->old != NULL)
+		AttachmentTrack(attachment, change->old, &change->was);
+	if (change->new != NULL)
+		AttachmentTrack(attachment, change->new, &change->is);
+	if (change->old == NULL || change->new == NULL)
+		return true;
+	change->difference = TrackedDifference(attachment, &change->was,
+										   &change->is);
+	return change->difference != 0;
+}
+
+/*
+ * quizrt.quiz_change(): after each row, on every attached table
+ */
+Datum
+quizrt_quiz_change(PG_FUNCTION_ARGS)
+{
+	TriggerEvent event = event_of(fcinfo);
+	TriggerData *data = check_trigger(fcinfo, TRIGGER_FIRED_FOR_ROW(event) &&
+									  TRIGGER_FIRED_AFTER(event));
+	Change		change;
+	AsOwner		saved;
+	bool		tracked_here;
+
+	if (!OutboxInUse())
+		return PointerGetDatum(NULL);
+
+	describe_change(data, &change);
+	change.attachment = AttachmentOfTrigger(data);
+
+	/* most updates change nothing that matters, and then cost nothing */
+	tracked_here = change.attachment->queries[QUERY_FIELDS] == NULL;
+	if (!tracked_here || track_change(&change))
+	{
+		BeginAs(change.attachment->owner, &saved);
+		if (tracked_here || track_change(&change))
+			handlers[change.attachment->role] (&change);
+		EndAs(&saved);
+	}
+	AttachmentRelease();
+	return PointerGetDatum(NULL);
+}
+
+static void
+revoke_all(const char *type, uint64 count)
+{
+	SPITupleTable *rows = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+		send_revocation(type, SPI_getvalue(rows->vals[i], rows->tupdesc, 1),
+						NULL, NULL);
+}
+
+/*
+ * quizrt.quiz_truncate(): before the statement, while the rows can still be
+ * asked what they concern
+ */
+Datum
+quizrt_quiz_truncate(PG_FUNCTION_ARGS)
+{
+	TriggerEvent event = event_of(fcinfo);
+	TriggerData *data = check_trigger(fcinfo,
+									  TRIGGER_FIRED_BY_TRUNCATE(event));
+	Attachment *attachment;
+	AsOwner		saved;
+	uint64		count;
+
+	if (!OutboxInUse())
+		return PointerGetDatum(NULL);
+
+	attachment = AttachmentOfTrigger(data);
+	BeginAs(attachment->owner, &saved);
+	count = AttachmentRun(attachment, QUERY_EVERYTHING, NULL,
+						  InvalidTransactionId, FirstCommandId);
+	if (attachment->role == ROLE_QUIZZES)
+		revoke_all("quiz", count);
+	else if (attachment->role == ROLE_EVENTS)
+		revoke_all("event", count);
+	else
+		send_resyncs(count);
+	EndAs(&saved);
+	AttachmentRelease();
+	return PointerGetDatum(NULL);
+}
+
+/* The row with the deadline that its quiz gives it, if it does. */
+static HeapTuple
+with_deadline(Attachment *attachment, TriggerData *data)
+{
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	int			column = attachment->deadline_column;
+	Datum		deadline;
+	bool		isnull;
+
+	if (AttachmentRun(attachment, QUERY_DEADLINE, data->tg_trigslot,
+					  InvalidTransactionId, FirstCommandId) != 1)
+		return data->tg_trigtuple;
+	deadline = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+							 &isnull);
+	if (isnull)
+		return data->tg_trigtuple;
+	return SPI_copytuple(heap_modify_tuple_by_cols(data->tg_trigtuple, desc, 1,
+												   &column, &deadline,
+												   &isnull));
+}
+
+/*
+ * quizrt.quiz_deadline(): before a new attempt.  It is data, not a message:
+ * it is written whether messages are sent or not.
+ */
+Datum
+quizrt_quiz_deadline(PG_FUNCTION_ARGS)
+{
+	TriggerEvent event = event_of(fcinfo);
+	TriggerData *data = check_trigger(fcinfo, TRIGGER_FIRED_BEFORE(event) &&
+									  TRIGGER_FIRED_BY_INSERT(event) &&
+									  TRIGGER_FIRED_FOR_ROW(event));
+	Attachment *attachment = AttachmentOfTrigger(data);
+	HeapTuple	result = data->tg_trigtuple;
+
+	if (attachment->queries[QUERY_DEADLINE] != NULL &&
+		slot_attisnull(data->tg_trigslot, attachment->deadline_column))
+	{
+		AsOwner		saved;
+
+		BeginAs(attachment->owner, &saved);
+		result = with_deadline(attachment, data);
+		EndAs(&saved);
+	}
+	AttachmentRelease();
+	return PointerGetDatum(result);
+}
