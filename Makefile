@@ -16,7 +16,13 @@ PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -std=gnu99 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wno-declaration-after-statement \
 	-MMD -MP $(EXTRA_CFLAGS)
-SHLIB_LINK = -lwslay -ljwt -lssl -lcrypto -lz $(EXTRA_LDFLAGS)
+SHLIB_LINK = -lwslay -lssl -lcrypto -lz $(EXTRA_LDFLAGS)
+
+# libjwt is loaded at run time (src/query/jwt.c says why), by the name that the
+# one we build against has.
+LIBJWT_SONAME := $(shell objdump -p "`$(CC) -print-file-name=libjwt.so`" \
+	2>/dev/null | awk '$$1 == "SONAME" {print $$2}')
+PG_CPPFLAGS += -DLIBJWT_SONAME='"$(or $(LIBJWT_SONAME),libjwt.so)"'
 
 # Nothing of ours is worth inlining into a query; spares the build clang.
 override with_llvm = no

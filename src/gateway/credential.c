@@ -47,21 +47,60 @@ answered(void *owner, const char *bytes, Size length, StreamMark *mark)
 		connection->dialect->identified(connection, &answer, mark);
 }
 
+static void
+ask(Connection *connection, CredentialPurpose purpose, EventText credential,
+	AnswerHandler handler)
+{
+	CredentialQuestion question = {purpose, credential};
+	StringInfoData bytes;
+
+	initStringInfo(&bytes);
+	CredentialQuestionEncode(&bytes, &question);
+	connection->question = QuestionAsk(QUESTION_CREDENTIAL, bytes.data,
+									   bytes.len, handler, connection);
+	explicit_bzero(bytes.data, bytes.len);
+	pfree(bytes.data);
+}
+
 void
 CredentialAsk(Connection *connection, CredentialPurpose purpose,
 			  const char *credential)
 {
-	CredentialQuestion question = {purpose, EventTextOf(credential)};
-	StringInfoData bytes;
-
 	if (connection->state == CONNECTION_HEAD)
 		ConnectionAsking(connection);
-	initStringInfo(&bytes);
-	CredentialQuestionEncode(&bytes, &question);
-	connection->question = QuestionAsk(QUESTION_CREDENTIAL, bytes.data,
-									   bytes.len, answered, connection);
-	explicit_bzero(bytes.data, bytes.len);
-	pfree(bytes.data);
+	ask(connection, purpose, EventTextOf(credential), answered);
+}
+
+static void
+rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
+{
+	Connection *connection = owner;
+	CredentialAnswer answer;
+
+	connection->question = NULL;
+	if (bytes == NULL || !CredentialAnswerDecode(bytes, length, &answer))
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
+						"Access could not be verified");
+	else if (answer.verdict != CREDENTIAL_ACCEPTED)
+		ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, "Access revoked");
+}
+
+static bool
+begins_with(EventText text, const char *prefix)
+{
+	return text.length > strlen(prefix) &&
+		memcmp(text.bytes, prefix, strlen(prefix)) == 0;
+}
+
+void
+CredentialRecheck(Connection *connection, EventText handle)
+{
+	if (connection->question != NULL)
+		return;
+	if (begins_with(handle, "key:"))
+		ask(connection, CREDENTIAL_RECHECK_KEY, handle, rechecked);
+	else if (begins_with(handle, "session:"))
+		ask(connection, CREDENTIAL_RECHECK_SESSION, handle, rechecked);
 }
 
 void

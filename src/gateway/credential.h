@@ -41,4 +41,10 @@ extern void CredentialReplay(Connection *connection,
 							 const CredentialAnswer *answer,
 							 const StreamMark *mark);
 
+/*
+ * Is the credential of that handle still good?  For when events were lost,
+ * which may have been its end.  Does nothing where the text is no handle.
+ */
+extern void CredentialRecheck(Connection *connection, EventText handle);
+
 #endif							/* QUIZRT_CREDENTIAL_H */

@@ -21,6 +21,8 @@
 #include "gateway/connection.h"
 #include "gateway/stream.h"
 
+struct Topic;
+
 typedef struct Dialect
 {
 	const char *name;
@@ -85,6 +87,10 @@ typedef struct Dialect
 	/* An event that is no update: what the dialect has to do with it.  NULL:
 	 * nothing. */
 	void		(*event) (const Event *event);
+
+	/* A topic is freed for which the dialect has set "extra".  NULL: it sets
+	 * none. */
+	void		(*topic_ended) (struct Topic *topic);
 
 	/* Events were lost, and it is not known which.  NULL: its clients don't
 	 * care. */

@@ -14,6 +14,7 @@
 #include "common/counters.h"
 #include "gateway/dialect.h"
 #include "gateway/events.h"
+#include "gateway/stream.h"
 #include "gateway/topics.h"
 
 /* "Disconnected", or the reason that the operator gave */
@@ -83,6 +84,8 @@ EventDispatch(const Event *event)
 	}
 	if (event->kind == EVENT_RESYNC_ALL)
 	{
+		/* What is being asked may be among what has changed. */
+		StreamBreakMarks();
 		EventsLost();
 		return;
 	}

@@ -41,6 +41,7 @@
 #include "gateway/listener.h"
 #include "gateway/poller.h"
 #include "gateway/questions.h"
+#include "gateway/snapshots.h"
 #include "gateway/stream.h"
 #include "gateway/timer.h"
 #include "gateway/topics.h"
@@ -164,6 +165,7 @@ start(void)
 	ConnectionsInit();
 	ListenersInit(gateway_number);
 	QuestionsInit(gateway_number);
+	SnapshotsInit();
 	ProcessEnter(PROCESS_GATEWAY, gateway_number);
 	before_shmem_exit(leave, Int32GetDatum(gateway_number));
 	StreamInit(gateway_number);

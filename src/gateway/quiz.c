@@ -56,6 +56,16 @@ QuizSendError(Connection *connection, const char *text, size_t length)
 }
 
 void
+QuizSendErrorAbout(Connection *connection, const char *what,
+				   const char *topic)
+{
+	char	   *text = psprintf("%s: %s", what, topic);
+
+	QuizSendError(connection, text, strlen(text));
+	pfree(text);
+}
+
+void
 QuizSendConfirmation(Connection *connection, const char *event,
 					 char *const *texts, int ntexts)
 {
@@ -86,19 +96,12 @@ message(Connection *connection, const char *bytes, size_t length)
 }
 
 static bool
-text_is(EventText text, const char *word)
-{
-	return text.length == strlen(word) &&
-		memcmp(text.bytes, word, text.length) == 0;
-}
-
-static bool
 owns_topic(EventText topic)
 {
 	EventText	type = QuizChannelType(topic);
 
-	return text_is(type, "quiz") || text_is(type, "attempts") ||
-		text_is(type, "leaderboard") || text_is(type, "notification");
+	return TextIs(type, "quiz") || TextIs(type, "attempts") ||
+		TextIs(type, "leaderboard") || TextIs(type, "notification");
 }
 
 /* {"event":"update","t":<slug>,"channel":<type>,"data":<data>} */
@@ -123,8 +126,8 @@ word(const Event *event, EventText topic)
 static bool
 concludes(const Event *event, EventText topic)
 {
-	return text_is(event->slug, "attempt_closed") &&
-		text_is(QuizChannelType(topic), "notification");
+	return TextIs(event->slug, "attempt_closed") &&
+		TextIs(QuizChannelType(topic), "notification");
 }
 
 /* The participant may stay a little, to read it. */
@@ -171,12 +174,6 @@ subscribe_participant(Connection *connection, char *topic)
 	QuizSendConfirmation(connection, "subscribed", &topic, 1);
 }
 
-static bool
-same_text(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 typedef struct Replay
 {
 	Connection *connection;
@@ -200,7 +197,7 @@ replay(void *context, const Event *event)
 
 	if (!CredentialEndedBy(at->connection, at->handle, event) &&
 		event->kind == EVENT_UPDATE && event->ntopics > 0 &&
-		at->topic.length > 0 && same_text(event->topics[0], at->topic))
+		at->topic.length > 0 && TextEquals(event->topics[0], at->topic))
 		replay_update(at->connection, event, at->topic);
 	return at->connection->state == CONNECTION_OPEN;
 }
@@ -297,6 +294,21 @@ request(Connection *connection, const HttpRequest *request)
 	ParametersWipe(&parameters);
 }
 
+/*
+ * Events were lost, and a revocation may have been among them.  The handle is
+ * the first of the session's internal subscriptions; a JWT has none.
+ */
+void
+QuizRecheckCredential(Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	if (!dlist_is_empty(&session->internal))
+		CredentialRecheck(connection,
+						  TopicName(dlist_container(Subscription, node,
+													dlist_head_node(&session->internal))->topic));
+}
+
 static void
 ended(Connection *connection)
 {
@@ -308,6 +320,28 @@ ended(Connection *connection)
 	if (session->owner != NULL)
 		pfree(session->owner);
 	pfree(session);
+}
+
+/* An event that is no update. */
+static void
+event(const Event *event)
+{
+	if (event->ntopics == 0)
+		return;
+	switch (event->kind)
+	{
+		case EVENT_REVOKE:
+			QuizRevoke(event);
+			break;
+		case EVENT_RESYNC:
+			QuizResynchronise(event);
+			break;
+		case EVENT_RANKING:
+			QuizRankingChanged(event);
+			break;
+		default:
+			break;
+	}
 }
 
 static int
@@ -337,6 +371,7 @@ const Dialect quiz_dialect = {
 	.word = word,
 	.concludes = concludes,
 	.conclude = conclude,
-	.event = QuizEvent,
+	.event = event,
+	.topic_ended = QuizTopicEnded,
 	.lost = QuizLost
 };

@@ -9,6 +9,7 @@
 #define QUIZRT_QUIZ_H
 
 #include "gateway/connection.h"
+#include "gateway/snapshots.h"
 #include "gateway/topics.h"
 
 /* The session of one client. */
@@ -28,26 +29,91 @@ typedef struct QuizSession
 /* Memory of this dialect that outlives a message. */
 extern MemoryContext quiz_context;
 
+/* Find out again whether the credential is good. */
+extern void QuizRecheckCredential(Connection *connection);
+
 /* Send {"event":"error","t":null,"error":<text>}.  The connection may be
  * closed by it. */
 extern void QuizSendError(Connection *connection, const char *text,
 						  size_t length);
 
+/* The same of "<what>: <topic>". */
+extern void QuizSendErrorAbout(Connection *connection, const char *what,
+							   const char *topic);
+
 /* Send {"event":<event>,"t":null,"subscriptions":[<texts>]}. */
 extern void QuizSendConfirmation(Connection *connection, const char *event,
 								 char *const *texts, int ntexts);
 
-/* An owner's message: subscribe or unsubscribe (quiz_channels.c). */
+/*
+ * quiz_channels.c: an owner's messages
+ */
+
 extern void QuizOwnerMessage(Connection *connection, const char *bytes,
 							 size_t length);
+
+/* Find out again whether the owner may see what it is subscribed to. */
+extern void QuizRecheck(Connection *connection);
 
 /* The session ends: its requests are forgotten. */
 extern void QuizForgetRequests(QuizSession *session);
 
-/* Events that are no update, and the loss of some. */
-extern void QuizEvent(const Event *event);
+/* A subscription of the session by its topic, or NULL. */
+extern Subscription *QuizFindChannel(QuizSession *session, EventText topic);
+
+/* End one of the client's subscriptions. */
+extern void QuizEndChannel(QuizSession *session, Subscription *subscription);
+
+/*
+ * quiz_access.c: grants, and losing access
+ */
+
+/* The grant of a quiz by its id, or NULL; and one that is made if need be. */
+extern Subscription *QuizFindGrant(QuizSession *session, const char *quiz);
+extern Subscription *QuizAddGrant(Connection *connection, const char *quiz);
+
+/* Nothing stands on it any more, perhaps. */
+extern void QuizReleaseGrant(QuizSession *session, Subscription *grant);
+
+/* A grant ends, and every subscription that stands on it.  May end the
+ * connection. */
+extern void QuizRevokeGrant(Connection *connection, Subscription *grant);
+
+/* The id of a subject such as "quiz:42", palloc'd; NULL: of another type. */
+extern char *QuizIdOfSubject(EventText subject, const char *type);
+
+/* EVENT_REVOKE, of a quiz or an event stream. */
+extern void QuizRevoke(const Event *event);
+
+/* A subscription ends, and its client is told.  May end the connection. */
+extern void QuizRevokeChannel(Connection *connection,
+							  Subscription *subscription);
+
+/*
+ * quiz_resync.c: snapshots, and making good for lost updates
+ */
+
+/* Does a topic have snapshots that its subscribers get? */
+extern bool QuizHasSnapshot(EventText topic);
+
+/*
+ * Send a snapshot and the updates since.  May end the connection, or begin
+ * another resynchronisation.
+ */
+extern void QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot);
+
+/* EVENT_RESYNC and EVENT_RANKING. */
+extern void QuizResynchronise(const Event *event);
+extern void QuizRankingChanged(const Event *event);
+
+/* Events were lost and nobody knows which. */
 extern void QuizLost(void);
+
+/* A slow client takes what it is sent again. */
 extern void QuizCaughtUp(Connection *connection);
+
+/* A topic ends that this dialect has set "extra" for. */
+extern void QuizTopicEnded(Topic *topic);
 
 /* The part of a topic before the colon. */
 static inline EventText
@@ -58,6 +124,18 @@ QuizChannelType(EventText topic)
 	if (colon != NULL)
 		topic.length = (uint32) (colon - topic.bytes);
 	return topic;
+}
+
+static inline bool
+TextEquals(EventText a, EventText b)
+{
+	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
+}
+
+static inline bool
+TextIs(EventText text, const char *word)
+{
+	return TextEquals(text, EventTextOf(word));
 }
 
 #endif							/* QUIZRT_QUIZ_H */

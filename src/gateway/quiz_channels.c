@@ -1,21 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * quiz_channels.c
- *		The channels of a quiz owner: subscribing, unsubscribing, and losing
- *		access.
+ *		An owner's messages: subscribing to channels and unsubscribing.
  *
  * A client's messages are carried out one after the other, in the order in
  * which they came.  One that needs the database makes those behind it wait;
  * the connection's other traffic goes on.
  *
- * Whose a quiz is, is asked once and remembered as a grant: a subscription to
- * the internal topic "grant:<quiz id>", through which a revocation finds it.
- * Every channel subscription stands on a grant; when the quiz changes hands
- * all of them end together.  Denials are not remembered.
+ * Subscribing has three steps, each only where there is need:
  *
- * What was committed between the answer's snapshot and the subscription is
- * replayed from the stream, so that an update or a revocation in between is
- * not missed.
+ *	1. Whose is it?  What isn't known is asked, and entered as a grant
+ *	   (quiz_access.c).  From then on a revocation finds it.
+ *	2. What is there?  The snapshots of channels that have some.
+ *	3. The confirmation, the denials, and the snapshots, each followed by the
+ *	   updates since it was made.  Only then the subscriptions are live.
  *
  * Sending can end the connection, and with it the session and its requests:
  * after each send the state is looked at again.
@@ -42,10 +40,11 @@
 typedef enum ChannelState
 {
 	CHANNEL_TO_CHECK,			/* ask whose it is */
-	CHANNEL_GRANTED_BEFORE,		/* stands on a grant that is there */
-	CHANNEL_ALLOWED,			/* the answer says so */
+	CHANNEL_ALLOWED,			/* it stands on a grant */
 	CHANNEL_REFUSED				/* "error" says why */
 } ChannelState;
+
+struct Request;
 
 /* A channel that a message names. */
 typedef struct RequestedChannel
@@ -55,24 +54,35 @@ typedef struct RequestedChannel
 	char	   *asked;			/* as the client wrote it */
 	char		topic[TOPIC_SIZE];
 	char	   *quiz;			/* id of the quiz, once allowed */
+	struct Request *request;
+	SnapshotWait *wait;			/* for its snapshot */
+	TopicSnapshot   *snapshot;		/* held */
 } RequestedChannel;
 
 /* A message that is being carried out, or waits for its turn. */
+typedef enum RequestKind
+{
+	REQUEST_SUBSCRIBE,
+	REQUEST_UNSUBSCRIBE,
+	REQUEST_COMPLAINT,			/* the message was wrong */
+	REQUEST_RECHECK				/* ours: is it still the owner's? */
+} RequestKind;
+
 typedef struct Request
 {
 	dlist_node	node;			/* on the session's list */
+	RequestKind kind;
 	Connection *connection;
 	MemoryContext context;		/* all that belongs to it */
 	Size		bytes;			/* that it counts for */
-	char	   *complaint;		/* the message was wrong: the error to send */
-	bool		subscribe;
+	char	   *complaint;		/* the error to send */
 	Question   *question;		/* the answer that it waits for */
+	int			waits;			/* snapshots that are on their way */
 	int			nchannels;
 	RequestedChannel *channels;
 } Request;
 
 static void carry_on(Connection *connection);
-static void revoke(const Event *event);
 
 /*
  * Requests
@@ -91,6 +101,12 @@ static void
 forget(QuizSession *session, Request *request)
 {
 	QuestionCancel(request->question);
+	for (int i = 0; i < request->nchannels; i++)
+	{
+		SnapshotCancel(request->channels[i].wait);
+		if (request->channels[i].snapshot != NULL)
+			SnapshotRelease(request->channels[i].snapshot);
+	}
 	session->request_bytes -= request->bytes;
 	dlist_delete(&request->node);
 	MemoryContextDelete(request->context);
@@ -105,7 +121,8 @@ QuizForgetRequests(QuizSession *session)
 
 /* Put a new request behind those that wait. */
 static Request *
-add_request(Connection *connection, Size bytes)
+add_request(Connection *connection, RequestKind kind, int nchannels,
+			Size bytes)
 {
 	QuizSession *session = connection->session;
 	MemoryContext context = AllocSetContextCreate(quiz_context,
@@ -115,7 +132,13 @@ add_request(Connection *connection, Size bytes)
 
 	request->connection = connection;
 	request->context = context;
+	request->kind = kind;
 	request->bytes = bytes;
+	request->channels =
+		MemoryContextAllocZero(context, sizeof(RequestedChannel) * nchannels);
+	request->nchannels = nchannels;
+	for (int i = 0; i < nchannels; i++)
+		request->channels[i].request = request;
 	session->request_bytes += bytes;
 	dlist_push_tail(&session->requests, &request->node);
 	return request;
@@ -125,16 +148,13 @@ add_request(Connection *connection, Size bytes)
 static void
 add_message(Connection *connection, const QuizMessage *message, Size bytes)
 {
-	Request    *request = add_request(connection, bytes);
-	MemoryContext old = MemoryContextSwitchTo(request->context);
+	Request    *request = add_request(connection, message->subscribe ?
+									  REQUEST_SUBSCRIBE : REQUEST_UNSUBSCRIBE,
+									  message->nsubscriptions, bytes);
 
-	request->subscribe = message->subscribe;
-	request->channels = palloc0(sizeof(RequestedChannel) *
-								message->nsubscriptions);
 	for (int i = 0; i < message->nsubscriptions; i++)
-		request->channels[i].asked = pstrdup(message->subscriptions[i]);
-	request->nchannels = message->nsubscriptions;
-	MemoryContextSwitchTo(old);
+		request->channels[i].asked =
+			MemoryContextStrdup(request->context, message->subscriptions[i]);
 }
 
 /* An error of a message as a whole. */
@@ -147,7 +167,7 @@ add_complaint(Connection *connection, const char *error, const char *detail,
 
 	if (!ConnectionCountError(connection))
 		return;
-	request = add_request(connection, bytes);
+	request = add_request(connection, REQUEST_COMPLAINT, 0, bytes);
 	initStringInfo(&text);
 	appendStringInfoString(&text, error);
 	if (detail != NULL)
@@ -194,87 +214,24 @@ QuizOwnerMessage(Connection *connection, const char *bytes, size_t length)
 }
 
 /*
- * Grants and subscriptions
+ * Subscriptions
  */
 
-static Subscription *
-find_subscription(dlist_head *list, EventText topic)
+Subscription *
+QuizFindChannel(QuizSession *session, EventText topic)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, list)
-	{
-		Subscription *at = dlist_container(Subscription, node, iter.cur);
-
-		if (at->topic->length == topic.length &&
-			memcmp(at->topic->name, topic.bytes, topic.length) == 0)
-			return at;
-	}
-	return NULL;
+	return SubscriptionFind(&session->channels, topic);
 }
 
-static Subscription *
-find_grant(QuizSession *session, const char *quiz)
-{
-	char		topic[TOPIC_SIZE];
-
-	snprintf(topic, sizeof(topic), "grant:%s", quiz);
-	return find_subscription(&session->internal, EventTextOf(topic));
-}
-
-static Subscription *
-add_grant(Connection *connection, const char *quiz)
-{
-	QuizSession *session = connection->session;
-	Subscription *grant = find_grant(session, quiz);
-	char		topic[TOPIC_SIZE];
-
-	if (grant != NULL)
-		return grant;
-	snprintf(topic, sizeof(topic), "grant:%s", quiz);
-	return Subscribe(connection, EventTextOf(topic), &session->internal);
-}
-
-/* A grant that nothing stands on is kept, but not too many of them. */
-static void
-release_grant(QuizSession *session, Subscription *grant)
-{
-	dlist_iter	iter;
-
-	if (session->nchannels < quizrt_max_subscriptions)
-		return;
-	dlist_foreach(iter, &session->channels)
-	{
-		if (dlist_container(Subscription, node, iter.cur)->grant == grant)
-			return;
-	}
-	Unsubscribe(grant);
-}
-
-static void
-end_subscription(QuizSession *session, Subscription *subscription)
+void
+QuizEndChannel(QuizSession *session, Subscription *subscription)
 {
 	Unsubscribe(subscription);
 	session->nchannels--;
 }
 
-/* "<channel>: <why>", as the client wrote it */
-static void
-send_denial(Connection *connection, const RequestedChannel *channel)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	appendStringInfoString(&text, "Subscription denied: ");
-	AppendClipped(&text, channel->asked, strlen(channel->asked));
-	appendStringInfo(&text, ": %s", channel->error);
-	CounterAdd(COUNTER_SUBSCRIPTIONS_DENIED, 1);
-	QuizSendError(connection, text.data, text.len);
-	pfree(text.data);
-}
-
 /*
- * Subscribing
+ * Whose is it?
  */
 
 static void
@@ -284,13 +241,19 @@ refuse_channel(RequestedChannel *channel, const char *error)
 	channel->error = error;
 }
 
+/* The id in a topic, behind the colon. */
+static const char *
+id_of(const char *topic)
+{
+	return strchr(topic, ':') + 1;
+}
+
 /* What can be said about a channel without the database. */
 static void
 judge(QuizSession *session, RequestedChannel *channel)
 {
 	bool		valid_id;
 	ChannelType type = ChannelParse(channel->asked, channel->topic, &valid_id);
-	Subscription *there;
 
 	if (type == CHANNEL_UNKNOWN)
 		refuse_channel(channel, "unknown channel type");
@@ -298,15 +261,17 @@ judge(QuizSession *session, RequestedChannel *channel)
 		refuse_channel(channel, "managed by the server");
 	else if (!valid_id)
 		refuse_channel(channel, "invalid id");
-	else
+	else if (QuizFindChannel(session, EventTextOf(channel->topic)) != NULL)
+		channel->state = CHANNEL_ALLOWED;
+	else if (strchr(id_of(channel->topic), '-') == NULL &&
+			 QuizFindGrant(session, id_of(channel->topic)) != NULL)
 	{
-		there = find_subscription(&session->channels,
-								  EventTextOf(channel->topic));
-		channel->state = there != NULL ||
-			(type == CHANNEL_QUIZ &&
-			 find_grant(session, strchr(channel->topic, ':') + 1) != NULL) ?
-			CHANNEL_GRANTED_BEFORE : CHANNEL_TO_CHECK;
+		channel->state = CHANNEL_ALLOWED;
+		channel->quiz = MemoryContextStrdup(channel->request->context,
+											id_of(channel->topic));
 	}
+	else
+		channel->state = CHANNEL_TO_CHECK;
 }
 
 static int
@@ -322,9 +287,8 @@ count_in_state(const Request *request, ChannelState state)
 	return n;
 }
 
-static void complete(Request *request, const SnapshotJoin *join,
-					 const StreamMark *mark);
 static void ask(Request *request);
+static void owners_known(Request *request);
 
 /* No answer: what had to be asked is refused, the rest goes on. */
 static void
@@ -335,37 +299,72 @@ unavailable(Request *request)
 		if (request->channels[i].state == CHANNEL_TO_CHECK)
 			refuse_channel(&request->channels[i], "temporarily unavailable");
 	}
-	complete(request, NULL, NULL);
+	owners_known(request);
 }
 
-/* Enter the verdicts into the request. */
+/* Enter a verdict; what is granted is from now on found by revocations. */
+static void
+take_verdict(RequestedChannel *channel, const ChannelAnswer *answer)
+{
+	Request    *request = channel->request;
+
+	switch (answer->verdict)
+	{
+		case CHANNEL_GRANTED:
+			channel->state = CHANNEL_ALLOWED;
+			channel->quiz = MemoryContextAllocZero(request->context,
+												   answer->quiz.length + 1);
+			memcpy(channel->quiz, answer->quiz.bytes, answer->quiz.length);
+			QuizAddGrant(request->connection, channel->quiz);
+			break;
+		case CHANNEL_DENIED:
+			refuse_channel(channel, "not found or not owned");
+			break;
+		case CHANNEL_UNAVAILABLE:
+			refuse_channel(channel, "temporarily unavailable");
+			break;
+	}
+}
+
 static bool
 take_verdicts(Request *request, ChannelsCursor *cursor)
 {
 	for (int i = 0; i < request->nchannels; i++)
 	{
-		RequestedChannel *channel = &request->channels[i];
 		ChannelAnswer answer;
 
-		if (channel->state != CHANNEL_TO_CHECK)
+		if (request->channels[i].state != CHANNEL_TO_CHECK)
 			continue;
 		if (!ChannelsAnswerNext(cursor, &answer))
 			return false;
-		switch (answer.verdict)
-		{
-			case CHANNEL_GRANTED:
-				channel->state = CHANNEL_ALLOWED;
-				channel->quiz = MemoryContextStrdup(request->context,
-													pnstrdup(answer.quiz.bytes,
-															 answer.quiz.length));
-				break;
-			case CHANNEL_DENIED:
-				refuse_channel(channel, "not found or not owned");
-				break;
-			case CHANNEL_UNAVAILABLE:
-				refuse_channel(channel, "temporarily unavailable");
-				break;
-		}
+		take_verdict(&request->channels[i], &answer);
+	}
+	return true;
+}
+
+/*
+ * A revocation that was committed after the verdicts were made.  An event
+ * stream that left its quiz is not found by that: it has no grant of its own.
+ */
+static bool
+replay_revocation(void *context, const Event *event)
+{
+	Request    *request = context;
+	char	   *stream;
+
+	if (event->kind != EVENT_REVOKE || event->ntopics == 0)
+		return true;
+	QuizRevoke(event);
+	if (request->connection->state != CONNECTION_OPEN)
+		return false;
+	stream = QuizIdOfSubject(event->topics[0], "event");
+	for (int i = 0; stream != NULL && i < request->nchannels; i++)
+	{
+		RequestedChannel *channel = &request->channels[i];
+
+		if (channel->state == CHANNEL_ALLOWED &&
+			strcmp(id_of(channel->topic), stream) == 0)
+			refuse_channel(channel, "not found or not owned");
 	}
 	return true;
 }
@@ -384,7 +383,11 @@ answered(void *owner, const char *bytes, Size length, StreamMark *mark)
 		!take_verdicts(request, &cursor))
 		unavailable(request);
 	else
-		complete(request, &join, mark);
+	{
+		StreamReplay(mark, &join, replay_revocation, request);
+		if (connection->state == CONNECTION_OPEN)
+			owners_known(request);
+	}
 	carry_on(connection);
 }
 
@@ -412,118 +415,188 @@ ask(Request *request)
 	pfree(bytes.data);
 }
 
-/* Subscribe to what is allowed, as far as the limit goes. */
+/*
+ * What is there?
+ */
+
+/*
+ * The limit comes before ownership among the errors of a channel.  Requests
+ * of a session follow each other, so what fits now fits at the end.
+ */
 static void
-enter_subscriptions(Request *request)
+apply_limit(Request *request)
 {
-	Connection *connection = request->connection;
-	QuizSession *session = connection->session;
+	QuizSession *session = request->connection->session;
+	int			nchannels = session->nchannels;
 
 	for (int i = 0; i < request->nchannels; i++)
 	{
 		RequestedChannel *channel = &request->channels[i];
-		EventText	topic = EventTextOf(channel->topic);
-		Subscription *subscription;
 
 		if (channel->topic[0] == '\0' ||
-			find_subscription(&session->channels, topic) != NULL)
+			QuizFindChannel(session, EventTextOf(channel->topic)) != NULL)
 			continue;
-		if (session->nchannels >= quizrt_max_subscriptions)
-		{
+		if (nchannels >= quizrt_max_subscriptions)
 			refuse_channel(channel, "too many subscriptions");
-			continue;
-		}
-		if (channel->state == CHANNEL_REFUSED)
-			continue;
-		subscription = Subscribe(connection, topic, &session->channels);
-		session->nchannels++;
-		subscription->grant =
-			add_grant(connection, channel->quiz ? channel->quiz :
-					  strchr(channel->topic, ':') + 1);
+		else if (channel->state == CHANNEL_ALLOWED)
+			nchannels++;
 	}
 }
 
-/* One confirmation of all that is accepted, then each denial. */
+static void complete(Request *request);
+
 static void
+snapshot_ready(void *owner, TopicSnapshot *snapshot)
+{
+	RequestedChannel *channel = owner;
+	Request    *request = channel->request;
+	Connection *connection = request->connection;
+
+	channel->wait = NULL;
+	channel->snapshot = snapshot;
+	if (snapshot != NULL)
+		SnapshotHold(snapshot);
+	else
+		refuse_channel(channel, "temporarily unavailable");
+	if (--request->waits > 0)
+		return;
+	complete(request);
+	carry_on(connection);
+}
+
+/* Step 1 is done. */
+static void
+owners_known(Request *request)
+{
+	apply_limit(request);
+	for (int i = 0; i < request->nchannels; i++)
+	{
+		RequestedChannel *channel = &request->channels[i];
+		EventText	topic = EventTextOf(channel->topic);
+
+		if (channel->state != CHANNEL_ALLOWED || !QuizHasSnapshot(topic))
+			continue;
+		channel->wait = SnapshotWanted(topic, false, snapshot_ready, channel);
+		request->waits++;
+	}
+	if (request->waits == 0)
+		complete(request);
+}
+
+/*
+ * The answer
+ */
+
+/* "Subscription denied: <channel>: <why>", as the client wrote it */
+static void
+send_denial(Connection *connection, const RequestedChannel *channel)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, "Subscription denied: ");
+	AppendClipped(&text, channel->asked, strlen(channel->asked));
+	appendStringInfo(&text, ": %s", channel->error);
+	CounterAdd(COUNTER_SUBSCRIPTIONS_DENIED, 1);
+	QuizSendError(connection, text.data, text.len);
+	pfree(text.data);
+}
+
+/*
+ * One confirmation of all that is accepted, then each denial.  False: the
+ * connection is no longer open, and the request gone.
+ */
+static bool
 send_verdicts(Request *request, const char *event)
 {
 	Connection *connection = request->connection;
 	char	  **accepted = palloc(sizeof(char *) * request->nchannels);
 	int			naccepted = 0;
-	int			nrefused = count_in_state(request, CHANNEL_REFUSED);
+	bool		refused = count_in_state(request, CHANNEL_REFUSED) > 0;
 
 	for (int i = 0; i < request->nchannels; i++)
 	{
-		if (request->channels[i].state != CHANNEL_REFUSED)
+		if (request->channels[i].state == CHANNEL_ALLOWED)
 			accepted[naccepted++] = request->channels[i].topic;
 	}
 	if (naccepted > 0)
 		QuizSendConfirmation(connection, event, accepted, naccepted);
 	pfree(accepted);
 
-	if (nrefused > 0 && connection->state == CONNECTION_OPEN)
-		ConnectionCountError(connection);
-	for (int i = 0; connection->state == CONNECTION_OPEN &&
-		 i < request->nchannels; i++)
+	if (connection->state != CONNECTION_OPEN ||
+		(refused && !ConnectionCountError(connection)))
+		return false;
+	for (int i = 0; i < request->nchannels; i++)
 	{
-		if (request->channels[i].state == CHANNEL_REFUSED)
-			send_denial(connection, &request->channels[i]);
+		if (request->channels[i].state != CHANNEL_REFUSED)
+			continue;
+		send_denial(connection, &request->channels[i]);
+		if (connection->state != CONNECTION_OPEN)
+			return false;
 	}
+	return true;
 }
 
-static bool
-text_equals(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-/* An update that was committed after the answer's snapshot. */
+/* Subscribe to what is allowed, if it still is. */
 static void
-replay_update(Request *request, const Event *event)
+enter_subscription(RequestedChannel *channel)
 {
-	Connection *connection = request->connection;
+	Connection *connection = channel->request->connection;
+	QuizSession *session = connection->session;
+	EventText	topic = EventTextOf(channel->topic);
+	Subscription *grant;
+	Subscription *subscription;
 
-	for (int i = 0; i < event->ntopics; i++)
+	if (channel->state != CHANNEL_ALLOWED ||
+		QuizFindChannel(session, topic) != NULL)
+		return;
+	grant = channel->quiz ? QuizFindGrant(session, channel->quiz) : NULL;
+	if (grant == NULL)
 	{
-		for (int j = 0; j < request->nchannels; j++)
-		{
-			RequestedChannel *channel = &request->channels[j];
-
-			if (channel->state != CHANNEL_ALLOWED ||
-				!text_equals(event->topics[i], EventTextOf(channel->topic)))
-				continue;
-			ConnectionSendOwn(connection,
-							  quiz_dialect.word(event, event->topics[i]));
-			if (connection->state != CONNECTION_OPEN)
-				return;
-		}
+		/* The access that there was has been revoked in the meantime. */
+		refuse_channel(channel, "not found or not owned");
+		return;
 	}
+	subscription = Subscribe(connection, topic, &session->channels);
+	subscription->grant = grant;
+
+	/* Nothing before the snapshot. */
+	subscription->held = channel->snapshot != NULL;
+	session->nchannels++;
 }
 
+/* The snapshots follow the verdicts; false as in send_verdicts(). */
 static bool
-replay(void *context, const Event *event)
+send_snapshots(Request *request)
 {
-	Request    *request = context;
 	Connection *connection = request->connection;
 
-	if (event->kind == EVENT_UPDATE)
-		replay_update(request, event);
-	else if (event->kind == EVENT_REVOKE && event->ntopics > 0)
-		revoke(event);
-	return connection->state == CONNECTION_OPEN;
+	for (int i = 0; i < request->nchannels; i++)
+	{
+		RequestedChannel *channel = &request->channels[i];
+		Subscription *subscription;
+
+		if (channel->state != CHANNEL_ALLOWED || channel->snapshot == NULL)
+			continue;
+		subscription = QuizFindChannel(connection->session,
+									   EventTextOf(channel->topic));
+		if (subscription != NULL)
+			QuizSendSnapshot(subscription, channel->snapshot);
+		if (connection->state != CONNECTION_OPEN)
+			return false;
+	}
+	return true;
 }
 
 /* Everything about the request is known: carry it out, and forget it. */
 static void
-complete(Request *request, const SnapshotJoin *join, const StreamMark *mark)
+complete(Request *request)
 {
 	Connection *connection = request->connection;
 
-	enter_subscriptions(request);
-	send_verdicts(request, "subscribed");
-	if (connection->state == CONNECTION_OPEN && join != NULL)
-		StreamReplay(mark, join, replay, request);
-	if (connection->state == CONNECTION_OPEN)
+	for (int i = 0; i < request->nchannels; i++)
+		enter_subscription(&request->channels[i]);
+	if (send_verdicts(request, "subscribed") && send_snapshots(request))
 		forget(connection->session, request);
 }
 
@@ -537,25 +610,24 @@ subscribe(Request *request)
 	if (count_in_state(request, CHANNEL_TO_CHECK) > 0)
 		ask(request);
 	else
-		complete(request, NULL, NULL);
+		owners_known(request);
 }
 
 /*
- * Unsubscribing
+ * Other requests
  */
 
 static void
 leave_channel(QuizSession *session, const char *topic)
 {
-	Subscription *subscription = find_subscription(&session->channels,
-												   EventTextOf(topic));
+	Subscription *subscription = QuizFindChannel(session, EventTextOf(topic));
 	Subscription *grant;
 
 	if (subscription == NULL)
 		return;
 	grant = subscription->grant;
-	end_subscription(session, subscription);
-	release_grant(session, grant);
+	QuizEndChannel(session, subscription);
+	QuizReleaseGrant(session, grant);
 }
 
 /* Every channel is confirmed, also one that was not subscribed; what is none
@@ -576,8 +648,7 @@ unsubscribe(Request *request)
 		leave_channel(session, channel->topic);
 		channel->state = CHANNEL_ALLOWED;
 	}
-	send_verdicts(request, "unsubscribed");
-	if (connection->state == CONNECTION_OPEN)
+	if (send_verdicts(request, "unsubscribed"))
 		forget(session, request);
 }
 
@@ -591,6 +662,173 @@ send_complaint(Request *request)
 		forget(connection->session, request);
 }
 
+/*
+ * Rechecking: events were lost, and a revocation may have been among them
+ */
+
+static void recheck(Request *request);
+
+/* What is denied now ends; false: the connection is no longer open. */
+static bool
+take_rechecked(Request *request, ChannelsCursor *cursor)
+{
+	Connection *connection = request->connection;
+	QuizSession *session = connection->session;
+	ChannelAnswer answer;
+
+	for (int i = 0; i < request->nchannels &&
+		 ChannelsAnswerNext(cursor, &answer); i++)
+	{
+		RequestedChannel *channel = &request->channels[i];
+		EventText	topic = EventTextOf(channel->topic);
+		Subscription *there = QuizFindChannel(session, topic);
+		Subscription *grant = QuizFindGrant(session, id_of(channel->topic));
+
+		if (answer.verdict == CHANNEL_GRANTED)
+			continue;
+		if (grant != NULL)
+			QuizRevokeGrant(connection, grant);
+		else if (there != NULL)
+			QuizRevokeChannel(connection, there);
+		if (connection->state != CONNECTION_OPEN)
+			return false;
+	}
+	return true;
+}
+
+static void
+rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
+{
+	Request    *request = owner;
+	Connection *connection = request->connection;
+	SnapshotJoin join;
+	ChannelsCursor cursor;
+
+	request->question = NULL;
+	if (bytes == NULL || !ChannelsAnswerOpen(bytes, length, &join, &cursor))
+	{
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
+						"Access could not be verified");
+		return;
+	}
+	if (mark->broken)
+	{
+		recheck(request);
+		return;
+	}
+	if (!take_rechecked(request, &cursor))
+		return;
+	StreamReplay(mark, &join, replay_revocation, request);
+	if (connection->state != CONNECTION_OPEN)
+		return;
+	forget(connection->session, request);
+	carry_on(connection);
+}
+
+/* Ask about every grant, and about channels that are event streams. */
+static void
+recheck(Request *request)
+{
+	QuizSession *session = request->connection->session;
+	StringInfoData bytes;
+
+	initStringInfo(&bytes);
+	ChannelsQuestionBegin(&bytes, EventTextOf(session->owner),
+						  request->nchannels);
+	for (int i = 0; i < request->nchannels; i++)
+	{
+		ChannelQuestion channel = {0};
+
+		channel.topic = EventTextOf(request->channels[i].topic);
+		channel.check_owner = true;
+		ChannelsQuestionAdd(&bytes, &channel);
+	}
+	request->question = QuestionAsk(QUESTION_CHANNELS, bytes.data, bytes.len,
+									rechecked, request);
+	pfree(bytes.data);
+}
+
+static int
+count_list(dlist_head *list)
+{
+	dlist_iter	iter;
+	int			n = 0;
+
+	dlist_foreach(iter, list)
+	{
+		n++;
+	}
+	return n;
+}
+
+static void
+list_grants(Request *request, QuizSession *session)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &session->internal)
+	{
+		Topic	   *topic = dlist_container(Subscription, node,
+											iter.cur)->topic;
+
+		if (TextIs(QuizChannelType(TopicName(topic)), "grant"))
+			snprintf(request->channels[request->nchannels++].topic,
+					 TOPIC_SIZE, "quiz:%s", id_of(topic->name));
+	}
+}
+
+static void
+list_streams(Request *request, QuizSession *session)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &session->channels)
+	{
+		Topic	   *topic = dlist_container(Subscription, node,
+											iter.cur)->topic;
+
+		if (strchr(topic->name, '-') != NULL)
+			strlcpy(request->channels[request->nchannels++].topic,
+					topic->name, TOPIC_SIZE);
+	}
+}
+
+void
+QuizRecheck(Connection *connection)
+{
+	QuizSession *session = connection->session;
+	bool		idle = dlist_is_empty(&session->requests);
+	Request    *request = add_request(connection, REQUEST_RECHECK,
+									  count_list(&session->internal) +
+									  session->nchannels, 0);
+
+	request->nchannels = 0;
+	list_grants(request, session);
+	list_streams(request, session);
+	if (idle)
+		carry_on(connection);
+}
+
+static void
+start(Request *request)
+{
+	switch (request->kind)
+	{
+		case REQUEST_SUBSCRIBE:
+			subscribe(request);
+			break;
+		case REQUEST_UNSUBSCRIBE:
+			unsubscribe(request);
+			break;
+		case REQUEST_COMPLAINT:
+			send_complaint(request);
+			break;
+		case REQUEST_RECHECK:
+			recheck(request);
+			break;
+	}
+}
+
 /* Carry out what waits, until something needs the database. */
 static void
 carry_on(Connection *connection)
@@ -599,208 +837,6 @@ carry_on(Connection *connection)
 
 	while (connection->state == CONNECTION_OPEN &&
 		   (request = first_request(connection->session)) != NULL &&
-		   request->question == NULL)
-	{
-		if (request->complaint != NULL)
-			send_complaint(request);
-		else if (request->subscribe)
-			subscribe(request);
-		else
-			unsubscribe(request);
-	}
-}
-
-/*
- * Losing access, and losing updates
- */
-
-static void
-send_about(Connection *connection, const char *what, const char *topic)
-{
-	char	   *text = psprintf("%s: %s", what, topic);
-
-	QuizSendError(connection, text, strlen(text));
-	pfree(text);
-}
-
-/* One subscription ends, and its client is told. */
-static void
-revoke_subscription(Connection *connection, Subscription *subscription)
-{
-	char	   *topic = pstrdup(subscription->topic->name);
-
-	CounterAdd(COUNTER_ACCESS_REVOKED, 1);
-	end_subscription(connection->session, subscription);
-	send_about(connection, "Access revoked", topic);
-	pfree(topic);
-}
-
-static Subscription *
-find_standing_on(QuizSession *session, const Subscription *grant)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &session->channels)
-	{
-		Subscription *at = dlist_container(Subscription, node, iter.cur);
-
-		if (at->grant == grant)
-			return at;
-	}
-	return NULL;
-}
-
-/* A grant ends, and every subscription that stands on it. */
-static void
-revoke_grant(Connection *connection, Subscription *grant)
-{
-	Subscription *subscription;
-
-	while ((subscription = find_standing_on(connection->session,
-											grant)) != NULL)
-	{
-		revoke_subscription(connection, subscription);
-		if (connection->state != CONNECTION_OPEN)
-			return;
-	}
-	Unsubscribe(grant);
-}
-
-static void
-revoke_grant_unless_kept(Subscription *grant, Connection *connection,
-						 void *context)
-{
-	const Event *event = context;
-	QuizSession *session = connection->session;
-
-	if (!text_equals(event->slug, EventTextOf(session->owner)))
-		revoke_grant(connection, grant);
-}
-
-static void
-revoke_one(Subscription *subscription, Connection *connection, void *context)
-{
-	revoke_subscription(connection, subscription);
-}
-
-/* The id of a subject such as "quiz:42", if it is of that type. */
-static char *
-id_of_subject(EventText subject, const char *type)
-{
-	EventText	prefix = QuizChannelType(subject);
-
-	if (!text_equals(prefix, EventTextOf(type)) ||
-		prefix.length == subject.length)
-		return NULL;
-	return pnstrdup(subject.bytes + prefix.length + 1,
-					subject.length - prefix.length - 1);
-}
-
-/* Call for each subscriber of "<type>:<id>". */
-static void
-for_each_subscriber(const char *type, const char *id,
-					void (*callback) (Subscription *, Connection *, void *),
-					void *context)
-{
-	char	   *name = psprintf("%s:%s", type, id);
-	Topic	   *topic = TopicFind(EventTextOf(name));
-
-	if (topic != NULL)
-		TopicForEach(topic, callback, context);
-	pfree(name);
-}
-
-/* A quiz has a new owner or none, or an event stream another quiz or none. */
-static void
-revoke(const Event *event)
-{
-	char	   *quiz = id_of_subject(event->topics[0], "quiz");
-	char	   *stream = id_of_subject(event->topics[0], "event");
-
-	if (quiz != NULL)
-		for_each_subscriber("grant", quiz, revoke_grant_unless_kept,
-							(void *) event);
-	if (stream != NULL)
-	{
-		for_each_subscriber("attempts", stream, revoke_one, NULL);
-		for_each_subscriber("leaderboard", stream, revoke_one, NULL);
-	}
-}
-
-static void
-tell_lost(Subscription *subscription, Connection *connection, void *context)
-{
-	subscription->lost = false;
-	send_about(connection, "Updates lost", subscription->topic->name);
-}
-
-/* What the topics show has changed without a message, or messages were too
- * many. */
-static void
-resynchronise(const Event *event)
-{
-	for (int i = 0; i < event->ntopics; i++)
-	{
-		Topic	   *topic = TopicFind(event->topics[i]);
-
-		if (topic != NULL && topic->dialect == &quiz_dialect)
-			TopicForEach(topic, tell_lost, NULL);
-	}
-}
-
-void
-QuizEvent(const Event *event)
-{
-	if (event->kind == EVENT_REVOKE && event->ntopics > 0)
-		revoke(event);
-	else if (event->kind == EVENT_RESYNC)
-		resynchronise(event);
-}
-
-static Subscription *
-find_lost(QuizSession *session)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &session->channels)
-	{
-		Subscription *at = dlist_container(Subscription, node, iter.cur);
-
-		if (at->lost)
-			return at;
-	}
-	return NULL;
-}
-
-/* The client is told of what it has not got. */
-void
-QuizCaughtUp(Connection *connection)
-{
-	Subscription *subscription;
-
-	while (connection->state == CONNECTION_OPEN &&
-		   (subscription = find_lost(connection->session)) != NULL)
-		tell_lost(subscription, connection, NULL);
-}
-
-/* Nobody knows what was lost: all are told. */
-void
-QuizLost(void)
-{
-	dlist_mutable_iter iter;
-
-	dlist_foreach_modify(iter, &connections[CONNECTION_OPEN])
-	{
-		Connection *connection = dlist_container(Connection, node, iter.cur);
-		QuizSession *session = connection->session;
-		dlist_iter	channel;
-
-		if (connection->dialect != &quiz_dialect)
-			continue;
-		dlist_foreach(channel, &session->channels)
-		{
-			dlist_container(Subscription, node, channel.cur)->lost = true;
-		}
-		QuizCaughtUp(connection);
-	}
+		   request->question == NULL && request->waits == 0)
+		start(request);
 }

@@ -145,8 +145,8 @@ prune_kept(void)
 	}
 }
 
-static void
-break_marks(void)
+void
+StreamBreakMarks(void)
 {
 	dlist_iter	iter;
 
@@ -164,7 +164,7 @@ keep(StreamEntry *entry)
 	dlist_push_tail(&kept, &entry->node);
 	kept_bytes += entry->ring.length;
 	if (kept_bytes > (Size) quizrt_ring_size * 1024)
-		break_marks();
+		StreamBreakMarks();
 }
 
 void
@@ -174,6 +174,17 @@ StreamMarkSet(StreamMark *mark)
 	mark->broken = false;
 	mark->set = true;
 	dlist_push_tail(&marks, &mark->node);
+}
+
+void
+StreamMarkTake(StreamMark *mark, StreamMark *from)
+{
+	*mark = *from;
+	if (!from->set)
+		return;
+	dlist_insert_after(&from->node, &mark->node);
+	dlist_delete(&from->node);
+	from->set = false;
 }
 
 void
@@ -382,7 +393,7 @@ static void
 lost(void)
 {
 	CounterAdd(COUNTER_RING_OVERRUNS, 1);
-	break_marks();
+	StreamBreakMarks();
 	EventsLost();
 }
 

@@ -43,6 +43,12 @@ extern void StreamCatchUp(void);
 extern void StreamMarkSet(StreamMark *mark);
 extern void StreamMarkClear(StreamMark *mark);
 
+/* Set a mark at the place of another one, which is cleared. */
+extern void StreamMarkTake(StreamMark *mark, StreamMark *from);
+
+/* Something was lost: what was asked must be asked again. */
+extern void StreamBreakMarks(void);
+
 /*
  * Call for each event that was delivered after the mark and is not part of
  * the answer that the join belongs to.  The handler returns false to stop.

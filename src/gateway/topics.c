@@ -17,6 +17,7 @@
 #include "common/counters.h"
 #include "common/hashfn.h"
 #include "gateway/dialect.h"
+#include "gateway/snapshots.h"
 #include "gateway/topics.h"
 #include "utils/memutils.h"
 
@@ -114,7 +115,8 @@ free_if_unused(Topic *topic)
 	topic_table_delete(topics, TopicName(topic));
 	if (topic->subscribers != NULL)
 		pfree(topic->subscribers);
-	free(topic->extra);
+	if (topic->extra != NULL)
+		topic->dialect->topic_ended(topic);
 	pfree(topic);
 }
 
@@ -161,6 +163,21 @@ Subscribe(Connection *connection, EventText name, dlist_head *list)
 	return subscription;
 }
 
+Subscription *
+SubscriptionFind(dlist_head *list, EventText topic)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, list)
+	{
+		Subscription *at = dlist_container(Subscription, node, iter.cur);
+
+		if (equal_names(TopicName(at->topic), topic))
+			return at;
+	}
+	return NULL;
+}
+
 void
 Unsubscribe(Subscription *subscription)
 {
@@ -170,6 +187,8 @@ Unsubscribe(Subscription *subscription)
 	*place = topic->subscribers[--topic->count];
 	place->subscription->index = subscription->index;
 	dlist_delete(&subscription->node);
+	SnapshotCancel(subscription->wait);
+	FrameRelease(subscription->shown);
 	if (topic->dialect != NULL)
 		count_subscriptions(-1);
 	pfree(subscription);

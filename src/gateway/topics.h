@@ -17,6 +17,7 @@
 #include "lib/ilist.h"
 
 struct Dialect;
+struct SnapshotWait;
 struct Subscription;
 
 /* A subscriber as the broadcast walks through them: side by side. */
@@ -34,7 +35,7 @@ typedef struct Topic
 	uint32		size;
 	uint32		hash;			/* of the name */
 	bool		busy;			/* being walked through: is not freed now */
-	void	   *extra;			/* the dialect's; freed with free() */
+	void	   *extra;			/* the dialect's; see topic_ended() */
 	uint16		length;
 	char		name[FLEXIBLE_ARRAY_MEMBER];	/* and a NUL */
 } Topic;
@@ -47,6 +48,9 @@ typedef struct Subscription
 	bool		held;			/* updates are not sent: a snapshot is on its
 								 * way */
 	bool		lost;			/* an update was left out (slow client) */
+	struct SnapshotWait *wait;	/* for the snapshot that is on its way */
+	Frame	   *shown;			/* the snapshot that was sent last, where it is
+								 * compared with the next; or NULL */
 	struct Subscription *grant; /* quiz: the grant that it stands on */
 } Subscription;
 
@@ -61,6 +65,9 @@ extern Topic *TopicFind(EventText name);
  */
 extern Subscription *Subscribe(Connection *connection, EventText topic,
 							   dlist_head *list);
+
+/* The subscription on a session's list that is to this topic, or NULL. */
+extern Subscription *SubscriptionFind(dlist_head *list, EventText topic);
 
 /* End a subscription; its topic goes with the last one. */
 extern void Unsubscribe(Subscription *subscription);
@@ -80,6 +87,13 @@ extern void TopicForEach(Topic *topic,
 										   Connection *connection,
 										   void *context),
 						 void *context);
+
+/* Whose is it? */
+static inline Connection *
+SubscriptionConnection(const Subscription *subscription)
+{
+	return subscription->topic->subscribers[subscription->index].connection;
+}
 
 /* Subscriptions to topics of dialects. */
 extern int64 TopicsSubscriptions(void);

@@ -27,6 +27,7 @@
 #include "query/complaint.h"
 #include "query/query.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 
 typedef struct Channel
 {
@@ -94,16 +95,19 @@ read_question(Channels *all, const Batch *batch, int number)
 	ChannelsCursor cursor;
 	ChannelQuestion channel;
 	EventText	owner;
+	uint32		count;
 
 	if (!ChannelsQuestionOpen(question->bytes, question->length, &owner,
 							  &cursor))
 		return;
+	count = cursor.remaining;
 	asked->number = number;
 	asked->first = all->count;
-	while (ChannelsQuestionNext(&cursor, &channel))
+	while (ChannelsQuestionNext(&cursor, &channel) &&
+		   channel.topic.length <= MAX_TOPIC_LENGTH)
 		add_channel(all, &channel, owner);
 	asked->count = all->count - asked->first;
-	if (cursor.remaining == 0)
+	if (asked->count == count)
 		all->nasked++;
 	else
 		all->count = asked->first;
@@ -296,39 +300,68 @@ find_snapshot(void *arg)
 	channel->answer.snapshot = snapshot_of(channel->question.topic);
 }
 
-/* Many may ask for the same at a time: after a restart, or a resync. */
-static Channel *
-same_snapshot(Channels *all, int upto)
+/*
+ * Many may ask for the same at a time, after a restart or a resync: it is
+ * made once.
+ */
+typedef struct Made
 {
-	for (int i = 0; i < upto; i++)
-	{
-		Channel    *channel = &all->channels[i];
+	char		topic[MAX_TOPIC_LENGTH + 1];
+	bool		failed;
+	EventText	snapshot;
+} Made;
 
-		if (channel->answer.snapshot.length > 0 &&
-			same_text(channel->question.topic,
-					  all->channels[upto].question.topic))
-			return channel;
+static HTAB *
+create_made(int count)
+{
+	HASHCTL		control = {0};
+
+	control.keysize = sizeof(((Made *) NULL)->topic);
+	control.entrysize = sizeof(Made);
+	control.hcxt = CurrentMemoryContext;
+	return hash_create("quizrt snapshots", count, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+static void
+find_snapshot_once(HTAB *made, Channel *channel)
+{
+	EventText	topic = channel->question.topic;
+	char		key[MAX_TOPIC_LENGTH + 1];
+	bool		found;
+	Made	   *entry;
+
+	strlcpy(key, pnstrdup(topic.bytes, topic.length), sizeof(key));
+	entry = hash_search(made, key, HASH_FIND, &found);
+	if (!found)
+	{
+		bool		failed = !TryInSubtransaction("could not make a snapshot",
+												  find_snapshot, channel);
+
+		entry = hash_search(made, key, HASH_ENTER, NULL);
+		entry->failed = failed;
+		entry->snapshot = channel->answer.snapshot;
 	}
-	return NULL;
+	channel->answer.snapshot = entry->snapshot;
+	if (entry->failed)
+		channel->answer.verdict = CHANNEL_UNAVAILABLE;
 }
 
 static void
 find_snapshots(Channels *all)
 {
+	HTAB	   *made = NULL;
+
 	for (int i = 0; i < all->count; i++)
 	{
 		Channel    *channel = &all->channels[i];
-		Channel    *same;
 
 		if (!channel->question.want_snapshot ||
 			channel->answer.verdict != CHANNEL_GRANTED)
 			continue;
-		same = same_snapshot(all, i);
-		if (same != NULL)
-			channel->answer.snapshot = same->answer.snapshot;
-		else if (!TryInSubtransaction("could not make a snapshot",
-									  find_snapshot, channel))
-			channel->answer.verdict = CHANNEL_UNAVAILABLE;
+		if (made == NULL)
+			made = create_made(all->count);
+		find_snapshot_once(made, channel);
 	}
 }
 

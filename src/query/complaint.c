@@ -35,6 +35,7 @@ typedef struct Complaint
 } Complaint;
 
 static Complaint complaints[MAX_COMPLAINTS];
+static uint64 count;
 
 /* Is it time to log this kind of error?  Takes note that it was. */
 static bool
@@ -65,6 +66,7 @@ is_due(int sqlerrcode)
 void
 Complain(const char *what, const ErrorData *error)
 {
+	count++;
 	if (!is_due(error->sqlerrcode))
 		return;
 	ereport(LOG,
@@ -73,6 +75,12 @@ Complain(const char *what, const ErrorData *error)
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0,
 			 error->context ? errcontext_msg("%s", error->context) : 0));
+}
+
+uint64
+ComplaintCount(void)
+{
+	return count;
 }
 
 void

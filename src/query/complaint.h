@@ -29,4 +29,7 @@ extern void RecoverFromError(const char *what, MemoryContext context);
 extern bool TryInSubtransaction(const char *what, void (*work) (void *arg),
 								void *arg);
 
+/* How many errors were complained about, logged or not. */
+extern uint64 ComplaintCount(void);
+
 #endif							/* QUIZRT_COMPLAINT_H */

@@ -14,8 +14,9 @@
  * the extension says so.
  *
  * Workers end by themselves where the settings change (another database,
- * fewer workers), so nothing is ever killed, and a launcher that was restarted
- * itself has nothing to take over: whose slot is taken is running.
+ * fewer workers) and where somebody drops or copies the database, so nothing
+ * is ever killed, and a launcher that was restarted itself has nothing to take
+ * over: whose slot is taken is running.
  *
  * Every change of the state is said in the log, once.
  *
@@ -41,7 +42,6 @@
 #include "query/launcher.h"
 #include "query/worker.h"
 #include "storage/ipc.h"
-#include "storage/lock.h"
 #include "storage/procsignal.h"
 #include "storage/sinval.h"
 #include "tcop/tcopprot.h"
@@ -154,20 +154,6 @@ find_database(void)
 	return oid;
 }
 
-/*
- * Could a worker connect without waiting?  Not while the database is being
- * dropped, or copied: the worker would be in the way, or fail.
- */
-static bool
-can_connect(Oid database)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
-	return LockAcquire(&tag, RowExclusiveLock, false, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
-}
-
 /* Look at both in a short transaction. */
 static bool
 look_at_database(bool *connectable)
@@ -178,7 +164,7 @@ look_at_database(bool *connectable)
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	database = find_database();
-	*connectable = OidIsValid(database) && can_connect(database);
+	*connectable = OidIsValid(database) && DatabaseIsFree(database);
 	CommitTransactionCommand();
 	return OidIsValid(database);
 }
@@ -344,6 +330,17 @@ start_workers(void)
 	return wait;
 }
 
+/* What ended has ended for a reason that is none of its own. */
+static void
+forget_failures(void)
+{
+	for (int i = 0; i < MAX_QUERY_WORKERS; i++)
+	{
+		slots[i].failures = 0;
+		slots[i].not_before = 0;
+	}
+}
+
 /* Another database has another history. */
 static void
 notice_setting(void)
@@ -359,11 +356,7 @@ notice_setting(void)
 		DatabaseStateSet(DATABASE_STARTING);
 	}
 	served_database = MemoryContextStrdup(TopMemoryContext, quizrt_database);
-	for (int i = 0; i < MAX_QUERY_WORKERS; i++)
-	{
-		slots[i].failures = 0;
-		slots[i].not_before = 0;
-	}
+	forget_failures();
 }
 
 /*
@@ -396,11 +389,19 @@ take_turn(void)
 	}
 	if (!look_at_database(&connectable))
 	{
+		forget_failures();
 		DatabaseStateSet(DATABASE_MISSING);
 		return LOOK_INTERVAL_MS;
 	}
+	if (!connectable)
+	{
+		forget_failures();
+		if (count_running() == 0)
+			DatabaseStateSet(DATABASE_STARTING);
+		return BUSY_LOOK_MS;
+	}
 	correct_state();
-	return connectable ? start_workers() : BUSY_LOOK_MS;
+	return start_workers();
 }
 
 /*

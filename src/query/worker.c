@@ -19,7 +19,9 @@
  *	- Termination gives what was taken back to the mailbox, for the next
  *	  worker.  The launcher starts that.
  *	- Where the extension isn't there (any more), or the settings name another
- *	  database or fewer workers, it ends by itself.
+ *	  database or fewer workers, it ends by itself.  So it does when somebody
+ *	  wants to drop, rename or copy the database: that waits a few seconds for
+ *	  connections to end, and nobody should have to stop quizrt for it.
  *
  * No credential reaches a query, and the settings that would log queries are
  * switched off here.
@@ -33,6 +35,7 @@
 #include "access/xact.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "common/compat.h"
 #include "common/settings.h"
@@ -47,6 +50,7 @@
 #include "query/jwt.h"
 #include "query/worker.h"
 #include "storage/ipc.h"
+#include "storage/lock.h"
 #include "storage/procsignal.h"
 #include "storage/sinval.h"
 #include "tcop/tcopprot.h"
@@ -61,7 +65,7 @@
 
 /* How often the state of the database is looked at: in general, and at most
  * when there is a reason to. */
-#define LOOK_INTERVAL_MS	10000
+#define LOOK_INTERVAL_MS	2000
 #define LOOK_AGAIN_MS		200
 
 /* How often the queries are tested while they fail. */
@@ -139,6 +143,7 @@ connect_to_database(void)
 	override("log_parameter_max_length", "0");
 	override("log_parameter_max_length_on_error", "0");
 	set_timeouts();
+	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
 /* The owner of the extension, or invalid where it isn't there. */
@@ -161,6 +166,16 @@ extension_owner(void)
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return owner;
+}
+
+bool
+DatabaseIsFree(Oid database)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
+	return LockAcquire(&tag, RowExclusiveLock, false, true) !=
+		LOCKACQUIRE_NOT_AVAIL;
 }
 
 /*
@@ -249,21 +264,17 @@ count_unanswered(const Batch *batch)
 	return count;
 }
 
-/* Tell the gateways what could not be answered; returns how many. */
-static int
+/* Tell the gateways what could not be answered. */
+static void
 give_up(Batch *batch)
 {
-	int			count = 0;
-
 	for (int i = 0; i < batch->count; i++)
 	{
 		if (batch->answered[i])
 			continue;
 		batch->answered[i] = true;
 		MailboxCannotAnswer(batch->questions[i].slot);
-		count++;
 	}
-	return count;
 }
 
 typedef struct Work
@@ -328,12 +339,9 @@ answer_batch(Batch *batch, QuestionKind kind)
 	return true;
 }
 
-/*
- * Answer what is waiting.  Returns false where there was nothing; sets
- * *in_trouble where something could not be answered.
- */
+/* Answer what is waiting.  Returns false where there was nothing. */
 static bool
-serve_questions(bool *in_trouble)
+serve_questions(void)
 {
 	MailboxQuestion questions[MAX_BATCH];
 	bool		answered[MAX_BATCH] = {0};
@@ -357,8 +365,7 @@ serve_questions(bool *in_trouble)
 	PG_END_TRY();
 	pgstat_report_activity(STATE_IDLE, NULL);
 
-	if (give_up(&batch) > 0)
-		*in_trouble = true;
+	give_up(&batch);
 	if (!extension)
 		end_without_extension();
 	return true;
@@ -373,6 +380,7 @@ look_at_database(bool test)
 {
 	volatile bool extension = true;
 	volatile bool works = false;
+	volatile bool is_free = true;
 
 	PG_TRY();
 	{
@@ -381,6 +389,7 @@ look_at_database(bool test)
 		extension = begin_queries(&join);
 		if (extension)
 		{
+			is_free = DatabaseIsFree(MyDatabaseId);
 			if (test)
 			{
 				SPI_connect();
@@ -400,6 +409,8 @@ look_at_database(bool test)
 
 	if (!extension)
 		end_without_extension();
+	if (!is_free)
+		proc_exit(0);
 	if (test && DatabaseStateGet() != (works ? DATABASE_SERVED :
 									   DATABASE_FAILING))
 	{
@@ -448,7 +459,8 @@ typedef struct LookAt
 {
 	TimestampTz last;
 	bool		soon;			/* there is a reason to */
-	bool		in_trouble;		/* something failed: test the queries too */
+	bool		test;			/* try the queries too */
+	uint64		complaints;		/* how many there were by then */
 } LookAt;
 
 static long
@@ -466,13 +478,17 @@ time_to_look(const LookAt *look)
 static void
 look_if_due(LookAt *look)
 {
+	/* Was that one question, or is it all of them? */
+	if (ComplaintCount() != look->complaints)
+		look->soon = look->test = true;
 	if (time_to_look(look) > 0)
 		return;
-	look_at_database(look->in_trouble ||
-					 DatabaseStateGet() != DATABASE_SERVED);
+
+	look_at_database(look->test || DatabaseStateGet() != DATABASE_SERVED);
 	look->last = GetCurrentTimestamp();
 	look->soon = false;
-	look->in_trouble = false;
+	look->test = false;
+	look->complaints = ComplaintCount();
 }
 
 /*
@@ -483,7 +499,7 @@ static void
 serve(void)
 {
 	uint32		wait_event = compat_wait_event("QuizrtQueryWorkerMain");
-	LookAt		look = {0, true, true};
+	LookAt		look = {0, true, true, 0};
 	bool		woken = false;
 
 	for (;;)
@@ -494,9 +510,12 @@ serve(void)
 		MemoryContextSwitchTo(turn_context);
 		serve_interrupts();
 		if (ConfigReloadPending)
+		{
 			serve_reload();
-		served = serve_questions(&look.in_trouble);
-		look.soon |= look.in_trouble || (woken && !served);
+			look.soon = look.test = true;
+		}
+		served = serve_questions();
+		look.soon |= woken && !served;
 		look_if_due(&look);
 		MemoryContextReset(turn_context);
 

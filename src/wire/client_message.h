@@ -6,10 +6,10 @@
  * This is the quiz API and what all of them share; the other two APIs have
  * parsers of their own (dashboard_message.h, security_message.h).
  *
- * The bytes are valid UTF-8 when they come here.  Results are palloc'd in the current memory context, so
- * that the caller frees a message with its context.  These functions throw
- * where palloc does, and for nothing else: whatever a client sends ends in a
- * result.
+ * The bytes are valid UTF-8 when they come here.  Results are palloc'd in the
+ * current memory context, so that the caller frees a message with its context.
+ * These functions throw where palloc does, and for nothing else: whatever a
+ * client sends ends in a result.
  *
  *-------------------------------------------------------------------------
  */

@@ -30,6 +30,7 @@ allocate(size_t length)
 		return NULL;
 	frame->refcount = 1;
 	frame->length = (uint32_t) length;
+	frame->exempt = false;
 	return frame;
 }
 

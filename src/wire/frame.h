@@ -6,7 +6,8 @@
  * A frame is built once and shared by everybody who gets it: server frames
  * are not masked, so the bytes are the same for all.  The count of references
  * is not atomic; a frame belongs to one process.  The memory is malloc's, so
- * that nothing here throws: functions return NULL where there is none.  A new frame is not exempt.
+ * that nothing here throws: functions return NULL where there is none.  A new
+ * frame is not exempt.
  *
  *-------------------------------------------------------------------------
  */

@@ -91,8 +91,8 @@ typedef struct HttpQueryValue
 } HttpQueryValue;
 
 /*
- * Find the named parameters.  Storage must have room for query.length + 1 bytes a
- * parameter (storage_size says how much there is).  Returns false (400
+ * Find the named parameters.  Storage must have room for query.length + 1
+ * bytes a parameter (storage_size says how much there is).  Returns false (400
  * "Invalid query parameters") for a broken escape anywhere in the query, a
  * NUL or bytes that are not UTF-8 after decoding, or a repeated parameter
  * among the named.

@@ -186,7 +186,8 @@ parse_target(HttpText target, HttpRequest *request)
 			return false;
 		target = text_of(target.bytes + 2, target.length - 2);
 		while (authority < target.length &&
-			   target.bytes[authority] != '/' && target.bytes[authority] != '?')
+			   target.bytes[authority] != '/' &&
+			   target.bytes[authority] != '?')
 			authority++;
 		if (authority == 0)
 			return false;

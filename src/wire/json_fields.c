@@ -133,6 +133,7 @@ field_start(void *arg, char *name, bool isnull)
 		if (strcmp(field->name, name) == 0)
 		{
 			clear_value(field);
+			field->times++;
 			state->capacity = 0;
 			state->field = field;
 		}
@@ -149,8 +150,8 @@ scalar(void *arg, char *token, JsonTokenType type)
 	if (owner != NULL)
 	{
 		owner->kind = type == JSON_TOKEN_STRING ? JSON_KIND_STRING :
-			JSON_KIND_OTHER;
-		owner->string = type == JSON_TOKEN_STRING ? token : NULL;
+			type == JSON_TOKEN_NUMBER ? JSON_KIND_NUMBER : JSON_KIND_OTHER;
+		owner->string = owner->kind != JSON_KIND_OTHER ? token : NULL;
 	}
 	else if (in_wanted_array(state))
 	{
@@ -210,7 +211,10 @@ JsonFieldsRead(const char *bytes, size_t length, JsonField *whole,
 
 	clear_value(whole);
 	for (int i = 0; i < nfields; i++)
+	{
 		clear_value(&fields[i]);
+		fields[i].times = 0;
+	}
 
 	if (length > INT_MAX)
 		return JSON_FIELDS_NOT_JSON;

@@ -16,6 +16,7 @@ typedef enum JsonKind
 {
 	JSON_KIND_ABSENT,
 	JSON_KIND_STRING,
+	JSON_KIND_NUMBER,
 	JSON_KIND_STRINGS,			/* an array of strings, maybe empty */
 	JSON_KIND_OBJECT,			/* of the whole message only */
 	JSON_KIND_OTHER
@@ -25,7 +26,8 @@ typedef struct JsonField
 {
 	const char *name;			/* set by the caller */
 	JsonKind	kind;
-	char	   *string;			/* JSON_KIND_STRING */
+	int			times;			/* how often it is there */
+	char	   *string;			/* JSON_KIND_STRING; as written: _NUMBER */
 	int			nstrings;		/* JSON_KIND_STRINGS */
 	char	  **strings;
 } JsonField;

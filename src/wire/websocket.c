@@ -296,7 +296,6 @@ deliver_message(Feed *feed, const char *bytes, size_t length)
 		return violation(feed, WS_CLOSE_INVALID_PAYLOAD,
 						 "text ends within a character");
 	reader->opcode = 0;
-	reader->length = 0;
 	return feed->handler->message(feed->context, opcode, 0, bytes, length);
 }
 

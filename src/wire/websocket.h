@@ -24,8 +24,8 @@ typedef struct WsReader WsReader;
 /*
  * What a message or an error is told to.  None of them may throw, feed the
  * same reader, or free what holds it: a connection that is to go is marked,
- * and freed when WsFeed() has returned.  (WsReaderRelease() of the connection's
- * reader does nothing during the call, for the same reason.)
+ * and freed when WsFeed() has returned.  (For the same reason *reader is NULL
+ * during the call, so that releasing it does nothing.)
  */
 typedef struct WsHandler
 {

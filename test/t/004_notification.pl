@@ -87,6 +87,8 @@ is_deeply(
 	[qw(attempt_update attempt_update attempt_flagged attempt_finished)],
 	'the owner gets the quiz channel, not this');
 
+lives(sub { $client->ping }, 'the connection stays');
+
 note 'reasons';
 
 $node->submit($bob);
@@ -111,26 +113,6 @@ is($other->expect_json->{data}{reason}, 'submitted', 'submitted');
 	$data = $fourth->expect_json->{data};
 	is($data->{reason},   'time_up', 'time_up');
 	is($data->{event_id}, $event,    'the event stream');
-}
-
-note 'the deadline';
-
-{
-	my $eve = $node->start_attempt($id, alias => 'Eve')->{attempt_id};
-	my $late = participant($eve);
-
-	$node->sql("UPDATE quiz.attempts SET deadline = now() + interval '700 ms'"
-		  . " WHERE attempt_id = '$eve'");
-
-	my $message = lives(
-		sub { $late->wait_for(sub { ($_->{t} // '') eq 'attempt_closed' }) },
-		'the server closes an attempt at its deadline');
-
-	is($message->{data}{reason}, 'time_up', 'the reason');
-	is(
-		$node->sql("SELECT deadline = submitted_at AND reason = 'time_up'"
-			  . " FROM quiz.attempts WHERE attempt_id = '$eve'"),
-		't', 'the deadline itself is written');
 }
 
 note 'rolled back';
@@ -163,7 +145,6 @@ note 'afterwards';
 
 is_refused(QuizRT::Client->attempt($node->url("/ws?session=$session")),
 	401, 'Invalid session', 'the session has expired');
-lives(sub { $client->ping }, 'the connection stays');
 $node->configure('quizrt.closed_attempt_timeout' => '300ms');
 $node->reload;
 {

@@ -247,6 +247,8 @@ test_channels(void)
 	channel("attempts:" UUID "0", CHANNEL_ATTEMPTS, NULL);
 	channel("attempts:550e8400-e29b-41d4-a716-44665544000g",
 			CHANNEL_ATTEMPTS, NULL);
+	channel("attempts:550e8400e-29b-41d4-a716-446655440000",
+			CHANNEL_ATTEMPTS, NULL);
 	channel("foo:1", CHANNEL_UNKNOWN, NULL);
 	channel("Quiz:1", CHANNEL_UNKNOWN, NULL);
 	channel(" quiz:1", CHANNEL_UNKNOWN, NULL);
@@ -375,6 +377,7 @@ test_security(void)
 	security("invalid{json", "not JSON");
 	security("", "not JSON");
 	security("[]", "no object");
+	security("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "no object");
 	security("\"ping\"", "no object");
 	security("{}", "bad type");
 	security("{\"type\":1}", "bad type");

@@ -7,6 +7,7 @@
  */
 #include "wire/wire.h"
 
+#include "allocations.h"
 #include "tap.h"
 #include "wire/frame.h"
 #include "wire/utf8.h"
@@ -14,7 +15,8 @@
 static void
 is_frame(Frame *frame, const char *bytes, size_t length, const char *name)
 {
-	ok(frame != NULL && frame->refcount == 1 && frame->length == length &&
+	ok(frame != NULL && frame->refcount == 1 && !frame->exempt &&
+	   frame->length == length &&
 	   memcmp(frame->bytes, bytes, length) == 0, "%s", name);
 	FrameRelease(frame);
 }
@@ -90,6 +92,14 @@ main(void)
 	   "a length that does not fit is refused");
 	is_frame(FrameFromBytes("HTTP", 4), "HTTP", 4, "bytes as they are");
 	test_close();
+
+	if (ALLOCATIONS_COUNTED)
+	{
+		failing_allocation = 1;
+		ok(FrameFromText("x", 1) == NULL, "no memory, no frame");
+		failing_allocation = 1;
+		ok(FrameFromBytes("x", 1) == NULL, "nor shared bytes");
+	}
 
 	frame = FrameFromText("x", 1);
 	FrameRelease(FrameRetain(frame));

@@ -56,6 +56,7 @@ main(void)
 {
 	char		small[10];
 	HttpText	text = {"token=abcdef", 12};
+	HttpText	cut = {"token=%41", 8};
 
 	expect(NULL, NULL, NULL);
 	expect("", NULL, NULL);
@@ -97,6 +98,8 @@ main(void)
 	refuse("a\x80=b");
 
 	values[0].name = "token";
+	ok(!HttpParseQuery(cut, values, 1, small, sizeof(small)),
+	   "an escape that ends beyond the query");
 	ok(!HttpParseQuery(text, values, 1, small, sizeof(small)),
 	   "storage that is too small is not written to");
 	return done_testing();

@@ -145,6 +145,13 @@ test_headers(void)
 		   "names in any case, values trimmed, empty ones, beyond ASCII");
 	is_view(request.origin, "https://a.example", "origin");
 	is_view(request.forwarded_for, "2.2.2.2, 3.3.3.3", "the last of forwarded");
+	expect(HTTP_COMPLETE, GET "Host: a\r\nSec-WebSocket-Protocol: p, q\r\n"
+		   "Sec-WebSocket-Protocol: r\r\nSec-WebSocket-Extensions: e; f=1\r\n"
+		   "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n\r\n",
+		   "the other headers");
+	is_view(request.websocket_protocol, "p, q", "the first subprotocols");
+	is_view(request.websocket_extensions, "e; f=1", "extensions");
+	is_view(request.forwarded_proto, "http", "the last scheme");
 	expect(HTTP_COMPLETE, GET "Host:\r\n\r\n", "an empty Host");
 	expect(HTTP_COMPLETE, GET "Host: [::1]:7878\r\n\r\n", "an address as Host");
 

@@ -408,6 +408,10 @@ test_deflate(void)
 	put(true, WS_TEXT, "plain");
 	expect(&deflate, "text 0 5 plain\n",
 		   "an uncompressed message where deflate is negotiated");
+	put_frame(true, 4, WS_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
+	expect(&deflate,
+		   "violation 1003 compressed messages are not supported\n",
+		   "a compressed message, for the time being");
 }
 
 /* A connection holds a reader while something is half-way, and only then. */

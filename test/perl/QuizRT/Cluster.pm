@@ -201,20 +201,35 @@ sub sql_fails
 
 =head2 $node->pid($title)
 
-The process id of the process whose title begins with "quizrt $title", undef
-where there is none.
+The process id of the child of the postmaster whose title has the words
+"quizrt $title", undef where there is none.
 
 =cut
 
 sub pid
 {
 	my ($self, $title) = @_;
-	my $pid = $self->safe_psql('postgres',
-		    "SELECT pid FROM pg_stat_activity"
-		  . " WHERE backend_type LIKE 'quizrt $title%'"
-		  . " ORDER BY backend_type LIMIT 1");
+	my $parent = $self->postmaster_pid;
 
-	return $pid eq '' ? undef : $pid;
+	foreach my $directory (glob '/proc/[0-9]*')
+	{
+		my ($stat, $line) = map { _read_file("$directory/$_") } qw(stat cmdline);
+
+		return $1
+		  if $line =~ /\bquizrt \Q$title\E(?!\d)/
+		  && $stat =~ /^(\d+) \(.*\) \S $parent /s;
+	}
+	return undef;
+}
+
+# A file that may be gone by now.
+sub _read_file
+{
+	my ($path) = @_;
+
+	open my $file, '<', $path or return '';
+	local $/;
+	return <$file> // '';
 }
 
 =head2 $node->wait_new_pid($title, $old)
