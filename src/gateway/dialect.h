@@ -68,6 +68,10 @@ typedef struct Dialect
 	/* The deadline that the dialect set has passed. */
 	void		(*deadline) (Connection *connection);
 
+	/* The settings may have changed, for one that is open.  NULL: nothing
+	 * that it has to act on. */
+	void		(*reloaded) (Connection *connection);
+
 	/* The client had been too slow and is not any more. */
 	void		(*caught_up) (Connection *connection);
 
@@ -98,6 +102,9 @@ typedef struct Dialect
 } Dialect;
 
 extern const Dialect quiz_dialect;
+extern const Dialect dashboard_dialect;
+extern const Dialect security_events_dialect;
+extern const Dialect security_system_dialect;
 
 /* All of them, and NULL. */
 extern const Dialect *const dialects[];

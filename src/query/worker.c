@@ -48,6 +48,7 @@
 #include "query/complaint.h"
 #include "query/credentials.h"
 #include "query/jwt.h"
+#include "query/status.h"
 #include "query/worker.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
@@ -322,6 +323,7 @@ static const struct
 }			kinds[QUESTION_KINDS] = {
 	[QUESTION_CREDENTIAL] = {CredentialsAnswerStored, "quizrt: credentials"},
 	[QUESTION_CHANNELS] = {ChannelsAnswerBatch, "quizrt: channels"},
+	[QUESTION_STATUS] = {StatusAnswerBatch, "quizrt: system status"},
 };
 
 /* Returns false where the extension isn't there. */
@@ -395,6 +397,7 @@ look_at_database(bool test)
 				SPI_connect();
 				CredentialsTest();
 				ChannelsTest();
+				StatusTest();
 				SPI_finish();
 			}
 			end_queries();
