@@ -2,7 +2,7 @@
 
 CREATE FUNCTION quizrt.publish(channel text, event text, data json)
 RETURNS void
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'quizrt_publish';
 
 COMMENT ON FUNCTION quizrt.publish(text, text, json) IS

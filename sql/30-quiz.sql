@@ -11,6 +11,9 @@
  * and prepared by the triggers once a session.  In a query a table, or the
  * row of it that a trigger has at hand, goes by the name of its role in the
  * singular; expressions use that name to say which column they mean.
+ *
+ * The small functions are in PL/pgSQL because it plans a statement once a
+ * session, and LANGUAGE sql in every call.
  */
 
 CREATE FUNCTION quizrt.quiz_change() RETURNS trigger
@@ -40,7 +43,7 @@ COMMENT ON VIEW quizrt.attachments IS
 /* What a role needs, and what it can do without. */
 CREATE FUNCTION quizrt.quiz_fields(role text,
 	OUT required text[], OUT optional text[])
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT r::text[], o::text[]
 FROM (VALUES
@@ -57,7 +60,7 @@ $$;
 
 /* The fields that are compared when a row changes; the order is C's. */
 CREATE FUNCTION quizrt.quiz_tracked(role text, columns json) RETURNS text[]
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE role
 	WHEN 'quizzes' THEN '{quiz_id,owner_id}'::text[]
@@ -72,48 +75,58 @@ END
 $$;
 
 CREATE FUNCTION quizrt.quiz_alias(role text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT CASE role WHEN 'quizzes' THEN 'quiz' WHEN 'related' THEN role
-	ELSE left(role, -1) END
+BEGIN
+	RETURN CASE role WHEN 'quizzes' THEN 'quiz' WHEN 'related' THEN role
+		ELSE left(role, -1) END;
+END
 $$;
 
 /* The number of a column, or null where there is none of that name. */
 CREATE FUNCTION quizrt.column_number(relation oid, name text) RETURNS int2
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT attnum FROM pg_attribute
-WHERE attrelid = relation AND attname = name AND attnum > 0
-	AND NOT attisdropped
+BEGIN
+	RETURN (SELECT attnum FROM pg_attribute
+		WHERE attrelid = relation AND attname = name AND attnum > 0
+			AND NOT attisdropped);
+END
 $$;
 
 /* A field as it is written in a query. */
 CREATE FUNCTION quizrt.quiz_term(relation oid, role text, columns json,
 	field text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT CASE
-	WHEN columns ->> field IS NULL THEN 'NULL'
-	WHEN quizrt.column_number(relation, columns ->> field) IS NOT NULL
-	THEN format('%I.%I', quizrt.quiz_alias(role), columns ->> field)
-	ELSE '(' || (columns ->> field) || ')'
+BEGIN
+	RETURN CASE
+		WHEN columns ->> field IS NULL THEN 'NULL'
+		WHEN quizrt.column_number(relation, columns ->> field) IS NOT NULL
+		THEN format('%I.%I', quizrt.quiz_alias(role), columns ->> field)
+		ELSE '(' || (columns ->> field) || ')'
+	END;
 END
 $$;
 
 /* The same of the attached table of a role; null where none is attached. */
 CREATE FUNCTION quizrt.quiz_term(role text, field text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT quizrt.quiz_term(a.relation, a.role, a.columns, quiz_term.field)
-FROM quizrt.attachments AS a WHERE a.role = quiz_term.role
+BEGIN
+	RETURN (SELECT quizrt.quiz_term(a.relation, a.role, a.columns, quiz_term.field)
+		FROM quizrt.attachments AS a WHERE a.role = quiz_term.role);
+END
 $$;
 
 /* The attached table of a role, as it stands in FROM. */
 CREATE FUNCTION quizrt.quiz_table(role text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT format('%s AS %I', a.relation, quizrt.quiz_alias(a.role))
-FROM quizrt.attachments AS a WHERE a.role = quiz_table.role
+BEGIN
+	RETURN (SELECT format('%s AS %I', a.relation, quizrt.quiz_alias(a.role))
+		FROM quizrt.attachments AS a WHERE a.role = quiz_table.role);
+END
 $$;
 
 /*
@@ -121,37 +134,45 @@ $$;
  * third on; the first two are the transaction and command that wrote it.
  */
 CREATE FUNCTION quizrt.quiz_row(relation oid, role text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT format('(SELECT %s) AS %I',
-	string_agg(format('$%s AS %I', n + 2, attname), ', ' ORDER BY n),
-	quizrt.quiz_alias(role))
-FROM (SELECT attname, row_number() OVER (ORDER BY attnum) AS n
-	FROM pg_attribute
-	WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped) AS c
+BEGIN
+	RETURN (SELECT format('(SELECT %s) AS %I',
+			string_agg(format('$%s AS %I', n + 2, attname), ', ' ORDER BY n),
+			quizrt.quiz_alias(role))
+		FROM (SELECT attname, row_number() OVER (ORDER BY attnum) AS n
+			FROM pg_attribute
+			WHERE attrelid = relation AND attnum > 0
+				AND NOT attisdropped) AS c);
+END
 $$;
 
 /* The members that every message about an attempt begins with. */
 CREATE FUNCTION quizrt.quiz_head() RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT string_agg(format('%s AS %I', quizrt.quiz_term('attempts', field), field),
-	', ' ORDER BY n)
-FROM unnest('{attempt_id,participant_id,alias,quiz_id,event_id}'::text[])
-	WITH ORDINALITY AS f(field, n)
+BEGIN
+	RETURN (SELECT string_agg(format('%s AS %I',
+			quizrt.quiz_term('attempts', f.name), f.name), ', ' ORDER BY f.n)
+		FROM unnest('{attempt_id,participant_id,alias,quiz_id,event_id}'::text[])
+			WITH ORDINALITY AS f(name, n));
+END
 $$;
 
 /* An attempt's answered_count and score, joined as "totals". */
 CREATE FUNCTION quizrt.quiz_totals() RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT CASE WHEN quizrt.quiz_table('answers') IS NULL
-THEN 'CROSS JOIN (SELECT 0::bigint AS answered_count, 0::numeric AS score) AS totals'
-ELSE format('CROSS JOIN LATERAL (SELECT count(*) AS answered_count, '
-	'coalesce(sum(%s), 0) AS score FROM %s WHERE %s = %s) AS totals',
-	quizrt.quiz_term('answers', 'score'), quizrt.quiz_table('answers'),
-	quizrt.quiz_term('answers', 'attempt_id'),
-	quizrt.quiz_term('attempts', 'attempt_id'))
+BEGIN
+	IF quizrt.quiz_table('answers') IS NULL THEN
+		RETURN 'CROSS JOIN (SELECT 0::bigint AS answered_count, '
+			'0::numeric AS score) AS totals';
+	END IF;
+	RETURN format('CROSS JOIN LATERAL (SELECT count(*) AS answered_count, '
+		'coalesce(sum(%s), 0) AS score FROM %s WHERE %s = %s) AS totals',
+		quizrt.quiz_term('answers', 'score'), quizrt.quiz_table('answers'),
+		quizrt.quiz_term('answers', 'attempt_id'),
+		quizrt.quiz_term('attempts', 'attempt_id'));
 END
 $$;
 
@@ -174,7 +195,7 @@ CREATE FUNCTION quizrt.quiz_queries(relation oid, role text, columns json,
 	OUT tracked int2[], OUT depends oid[], OUT deadline_column int2,
 	OUT fields text, OUT message text, OUT finish text, OUT counts text, OUT written text,
 	OUT topics text, OUT everything text, OUT deadline text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	this text := quizrt.quiz_row(relation, role);
@@ -298,7 +319,7 @@ $$;
 /* "id", an SQL text from a client, is compared with a field of a role. */
 CREATE FUNCTION quizrt.quiz_id_is(role text, field text, id text)
 RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format(CASE
 	WHEN t.typname IN ('int2', 'int4', 'int8', 'numeric') THEN
@@ -319,7 +340,7 @@ WHERE a.role = quiz_id_is.role
 $$;
 
 CREATE FUNCTION quizrt.owner_query() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format('SELECT asked.ord, found.quiz_id, found.owner_id '
 	'FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked(type, id, ord), '
@@ -343,7 +364,7 @@ COMMENT ON FUNCTION quizrt.owner_query() IS
 'internal: the query for the owners of channels $1 (types) and $2 (ids)';
 
 CREATE FUNCTION quizrt.attempt_query() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format('SELECT asked.ord, (%1$s)::text AS attempt_id, '
 	'(%2$s) IS NOT NULL AS submitted '
@@ -365,10 +386,13 @@ COMMENT ON FUNCTION quizrt.attempt_query() IS
  * table is the caller's, and run the rest as the extension's owner.
  */
 
+CREATE FUNCTION quizrt.is_expression(text) RETURNS boolean
+LANGUAGE C IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'quizrt_is_expression';
+
 /* The mapping, complete and with its fields in a fixed order. */
 CREATE FUNCTION quizrt.quiz_mapping(relation regclass, role text, columns json)
 RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	fields record := quizrt.quiz_fields(role);
@@ -389,6 +413,11 @@ BEGIN
 			RAISE invalid_parameter_value USING
 				MESSAGE = format('field "%s" must be a string', field),
 				HINT = 'It names a column, or is an SQL expression.';
+		ELSIF quizrt.column_number(relation, columns ->> field) IS NULL
+			AND (role, field) IS DISTINCT FROM ('related', 'changes')
+			AND NOT quizrt.is_expression(columns ->> field) THEN
+			RAISE syntax_error USING
+				MESSAGE = format('field "%s" is not an SQL expression', field);
 		END IF;
 	END LOOP;
 
@@ -411,7 +440,7 @@ END
 $$;
 
 CREATE FUNCTION quizrt.detach_table(relation regclass) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	name name;
@@ -435,7 +464,7 @@ $$;
  */
 CREATE FUNCTION quizrt.create_triggers(relation regclass, role text, mapping json)
 RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	arguments text := format('(%L, %L)', role, mapping);
@@ -463,7 +492,7 @@ $$;
 /* Attach a table; returns the complete mapping. */
 CREATE FUNCTION quizrt.attach_table(relation regclass, role text, columns json)
 RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	other regclass;
@@ -520,7 +549,7 @@ RETURNS void LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'quizrt_detach';
 
 /* Statements that create what is missing of them. */
 CREATE FUNCTION quizrt.quiz_tables_script(schema name) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	script text := '';
@@ -531,7 +560,7 @@ BEGIN
 	SELECT a.relation INTO other FROM quizrt.attachments AS a
 	JOIN pg_class AS c ON c.oid = a.relation
 	JOIN pg_namespace AS n ON n.oid = c.relnamespace
-	WHERE n.nspname <> schema LIMIT 1;
+	WHERE n.nspname <> schema ORDER BY a.relation LIMIT 1;
 	IF FOUND THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('other quiz tables are attached already: %s', other),
@@ -622,7 +651,7 @@ $$;
 CREATE FUNCTION quizrt.quiz_tables_attached(schema name,
 	OUT relation regclass, OUT role text, OUT columns text)
 RETURNS SETOF record
-LANGUAGE sql STABLE SET search_path = pg_catalog
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT format('%I.%I', schema, name)::regclass, role,
 	coalesce(json_object(string_to_array(fields, ','),

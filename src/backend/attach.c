@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "common/compat.h"
 #include "fmgr.h"
+#include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -37,6 +38,44 @@ PG_FUNCTION_INFO_V1(quizrt_attach_flags);
 PG_FUNCTION_INFO_V1(quizrt_attach_related);
 PG_FUNCTION_INFO_V1(quizrt_detach);
 PG_FUNCTION_INFO_V1(quizrt_create_quiz_tables);
+PG_FUNCTION_INFO_V1(quizrt_is_expression);
+
+/* Is it "SELECT <one expression>", and nothing more? */
+static bool
+is_bare_select(List *statements)
+{
+	SelectStmt *select;
+
+	if (list_length(statements) != 1)
+		return false;
+	select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	return IsA(select, SelectStmt) && select->op == SETOP_NONE &&
+		list_length(select->targetList) == 1 &&
+		select->distinctClause == NIL && select->intoClause == NULL &&
+		select->fromClause == NIL && select->whereClause == NULL &&
+		select->groupClause == NIL && select->havingClause == NULL &&
+		select->windowClause == NIL && select->valuesLists == NIL &&
+		select->sortClause == NIL && select->limitOffset == NULL &&
+		select->limitCount == NULL && select->lockingClause == NIL &&
+		select->withClause == NULL;
+}
+
+/*
+ * quizrt.is_expression(text)
+ *
+ * Our queries are made by putting users' expressions into parentheses.  That
+ * is right only for what is an expression by itself, with parentheses that
+ * balance: "1), (2" would make two columns of one, and C counts columns.
+ */
+Datum
+quizrt_is_expression(PG_FUNCTION_ARGS)
+{
+	char	   *expression = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_BOOL(is_bare_select(raw_parser(psprintf("SELECT (%s)",
+													  expression),
+											 RAW_PARSE_DEFAULT)));
+}
 
 /* Open and lock a table as CREATE TRIGGER does, if it is the caller's. */
 static Relation

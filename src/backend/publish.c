@@ -25,8 +25,6 @@
 /* What ChannelParse() asks for. */
 #define TOPIC_BUFFER_SIZE		64
 
-#define NOTIFICATION_PREFIX		"notification:"
-
 PG_FUNCTION_INFO_V1(quizrt_publish);
 PG_FUNCTION_INFO_V1(quizrt_notify_revoked);
 
@@ -73,12 +71,13 @@ static const char *
 topic_of_channel(const char *channel, char *buffer)
 {
 	bool		valid_id;
+	const char *id;
 
 	switch (ChannelParse(channel, buffer, &valid_id))
 	{
 		case CHANNEL_NOTIFICATION:
-			if (!is_plain(channel + strlen(NOTIFICATION_PREFIX),
-						  MAX_ATTEMPT_ID_LENGTH))
+			id = strchr(channel, ':');
+			if (id == NULL || !is_plain(id + 1, MAX_ATTEMPT_ID_LENGTH))
 				refuse_id(channel, "It is the id of an attempt.");
 			return channel;
 		case CHANNEL_QUIZ:
@@ -145,12 +144,18 @@ object_text(const text *json)
 Datum
 quizrt_publish(PG_FUNCTION_ARGS)
 {
-	const char *channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	const char *slug = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const char *channel;
+	const char *slug;
 	char		buffer[TOPIC_BUFFER_SIZE];
 	Event		event = {EVENT_UPDATE};
 
 	refuse_in_recovery();
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("channel, event and data must not be null")));
+	channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	slug = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	event.ntopics = 1;
 	event.topics[0] = EventTextOf(topic_of_channel(channel, buffer));
 	check_slug(slug);

@@ -64,12 +64,19 @@ enum
 	HEAD_COUNT
 };
 
+#define STARTED_COLUMNS			(HEAD_COUNT + 1)
+
 #define UPDATE_ANSWERED_COUNT	(HEAD_COUNT + 5)
-#define FINISHED_END			(HEAD_COUNT + 2)
+#define UPDATE_COLUMNS			(HEAD_COUNT + 7)
+
+#define FINISHED_COLUMNS		(HEAD_COUNT + 2)
+#define FINISH_COLUMNS			(FINISHED_COLUMNS + 7)	/* and attempt_closed */
+
 #define FLAG_LABEL				HEAD_COUNT
 #define FLAG_TIME				(HEAD_COUNT + 1)
+#define FLAG_COLUMNS			(HEAD_COUNT + 2)
 
-#define MAX_COLUMNS				20
+#define MAX_COLUMNS				FINISH_COLUMNS
 
 /* A change of a row, on its way to the outbox. */
 typedef struct Change
@@ -175,17 +182,18 @@ run(const Change *change, QuizQuery query, TupleTableSlot *row)
 						 InvalidTransactionId, FirstCommandId);
 }
 
-/* Run a query for a row; false where it finds nothing. */
+/* Run a query for the new row; false where it finds nothing. */
 static bool
-fetch_message(const Change *change, QuizQuery query, TupleTableSlot *row,
+fetch_message(const Change *change, QuizQuery query, int columns,
 			  MessageRow *message)
 {
-	if (run(change, query, row) == 0)
+	if (run(change, query, change->new) == 0)
 		return false;
 	message->tuple = SPI_tuptable->vals[0];
 	message->desc = SPI_tuptable->tupdesc;
-	if (message->desc->natts > MAX_COLUMNS)
-		elog(ERROR, "a message of a quiz table has too many columns");
+	if (message->desc->natts != columns)
+		elog(ERROR, "a message of a quiz table has %d columns, not %d",
+			 message->desc->natts, columns);
 	heap_deform_tuple(message->tuple, message->desc, message->values,
 					  message->nulls);
 	return true;
@@ -197,7 +205,7 @@ message_text(const MessageRow *message, int column)
 	return SPI_getvalue(message->tuple, message->desc, column + 1);
 }
 
-/* Send members "first" to before "last" of a message to the owner. */
+/* Send the members before "last" of a message to the owner. */
 static void
 send_update(const MessageRow *message, const char *slug, int last)
 {
@@ -252,14 +260,14 @@ send_finish(const Change *change)
 	Event		event = {EVENT_UPDATE};
 	StringInfoData data;
 
-	if (!fetch_message(change, QUERY_FINISH, change->new, &message))
+	if (!fetch_message(change, QUERY_FINISH, FINISH_COLUMNS, &message))
 		return;
-	send_update(&message, "attempt_finished", FINISHED_END);
+	send_update(&message, "attempt_finished", FINISHED_COLUMNS);
 
 	initStringInfo(&data);
 	appendStringInfoChar(&data, '{');
 	RenderMembers(&data, message.desc, message.values, message.nulls,
-				  FINISHED_END, message.desc->natts);
+				  FINISHED_COLUMNS, FINISH_COLUMNS);
 	appendStringInfoChar(&data, '}');
 	add_topic(&event, "notification", message_text(&message, HEAD_ATTEMPT));
 	event.slug = EventTextOf("attempt_closed");
@@ -273,9 +281,9 @@ attempt_inserted(const Change *change)
 {
 	MessageRow	message;
 
-	if (fetch_message(change, QUERY_MESSAGE, change->new, &message))
+	if (fetch_message(change, QUERY_MESSAGE, STARTED_COLUMNS, &message))
 	{
-		send_update(&message, "attempt_quiz", message.desc->natts);
+		send_update(&message, "attempt_quiz", STARTED_COLUMNS);
 		send_ranking_of(&message);
 	}
 	if (!change->is.nulls[ATTEMPT_SUBMITTED])
@@ -493,7 +501,7 @@ send_answer(const Change *change, bool ranking)
 	MessageRow	message;
 	const char *attempt;
 
-	if (!fetch_message(change, QUERY_MESSAGE, change->new, &message))
+	if (!fetch_message(change, QUERY_MESSAGE, UPDATE_COLUMNS, &message))
 		return;
 	attempt = message_text(&message, HEAD_ATTEMPT);
 	if (attempt == NULL || strlen(attempt) > MAX_TOPIC_LENGTH)
@@ -501,7 +509,7 @@ send_answer(const Change *change, bool ranking)
 	message.values[UPDATE_ANSWERED_COUNT] =
 		Int64GetDatum(count_answers(change, attempt));
 	message.nulls[UPDATE_ANSWERED_COUNT] = false;
-	send_update(&message, "attempt_update", message.desc->natts);
+	send_update(&message, "attempt_update", UPDATE_COLUMNS);
 	if (ranking)
 		send_ranking_of(&message);
 }
@@ -537,7 +545,7 @@ send_flag(const Change *change)
 	StringInfoData data;
 	const char *attempt;
 
-	if (!fetch_message(change, QUERY_MESSAGE, change->new, &message))
+	if (!fetch_message(change, QUERY_MESSAGE, FLAG_COLUMNS, &message))
 		return;
 	attempt = message_text(&message, HEAD_ATTEMPT);
 	if (attempt == NULL || message.nulls[FLAG_LABEL] ||
@@ -598,7 +606,7 @@ change_event(const Change *change)
 						NULL, NULL);
 		return;
 	}
-	if (fetch_message(change, QUERY_MESSAGE, change->new, &message))
+	if (fetch_message(change, QUERY_MESSAGE, 1, &message))
 		owner = message_text(&message, 0);
 	send_revocation("event", tracked_text(&change->is, EVENT_ID), owner,
 					tracked_text(&change->is, EVENT_QUIZ));
