@@ -18,10 +18,9 @@
  */
 #include "postgres.h"
 
-#include <sys/time.h>
-
 #include "common/counters.h"
 #include "common/settings.h"
+#include "common/timetext.h"
 #include "gateway/credential.h"
 #include "gateway/dialect.h"
 #include "gateway/parameters.h"
@@ -99,18 +98,17 @@ static void
 heartbeat(Connection *connection)
 {
 	DashboardSession *session = connection->session;
-	char		text[128];
-	struct timeval now;
+	StringInfoData text;
 
 	if (!session->connected)
 		return;
-	gettimeofday(&now, NULL);
-	snprintf(text, sizeof(text),
-			 "{\"event\":\"heartbeat\",\"timestamp\":%lld.%03d,\"clients\":"
-			 UINT64_FORMAT "}",
-			 (long long) now.tv_sec, (int) (now.tv_usec / 1000),
-			 CounterRead(COUNTER_DASHBOARD_CLIENTS));
-	send_text(connection, text);
+	initStringInfo(&text);
+	appendStringInfoString(&text, "{\"event\":\"heartbeat\",\"timestamp\":");
+	AppendUnixTime(&text, GetCurrentTimestamp());
+	appendStringInfo(&text, ",\"clients\":" UINT64_FORMAT "}",
+					 CounterRead(COUNTER_DASHBOARD_CLIENTS));
+	send_text(connection, text.data);
+	pfree(text.data);
 }
 
 static void

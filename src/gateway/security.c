@@ -33,7 +33,7 @@
 #define KEY_PROTOCOL	"api-key."
 
 #define MAX_CHANNELS	3
-#define ALL_CHANNELS(endpoint) ((UINT32CONST(1) << (endpoint)->nchannels) - 1)
+#define ALL_CHANNELS(endpoint) (((uint32) 1 << (endpoint)->nchannels) - 1)
 
 typedef struct Endpoint
 {
@@ -62,7 +62,7 @@ channel_bit(const Endpoint *endpoint, const char *name)
 	for (int i = 0; i < endpoint->nchannels; i++)
 	{
 		if (strcmp(endpoint->channels[i], name) == 0)
-			return UINT32CONST(1) << i;
+			return ((uint32) 1) << i;
 	}
 	return 0;
 }
@@ -198,7 +198,7 @@ want(Connection *connection, uint32 wanted)
 
 	for (int i = 0; i < endpoint->nchannels; i++)
 	{
-		uint32		bit = UINT32CONST(1) << i;
+		uint32		bit = ((uint32) 1) << i;
 		char	   *topic = psprintf(TOPIC_PREFIX "%s", endpoint->channels[i]);
 		Subscription *there = SubscriptionFind(&session->subscriptions,
 											   EventTextOf(topic));

@@ -20,12 +20,11 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "bus/mailbox.h"
 #include "bus/processes.h"
 #include "common/counters.h"
 #include "common/settings.h"
+#include "common/timetext.h"
 #include "gateway/credential.h"
 #include "gateway/guard.h"
 #include "gateway/questions.h"
@@ -49,21 +48,6 @@ static void ask(void);
 /*
  * What is said
  */
-
-/* ISO 8601, UTC, with milliseconds. */
-static void
-append_time(StringInfo buffer, TimestampTz time)
-{
-	int64		ms = time / 1000 +
-		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
-	time_t		seconds = (time_t) (ms / 1000);
-	struct tm	tm;
-	char		text[32];
-
-	gmtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	appendStringInfo(buffer, "%s.%03dZ", text, (int) (ms % 1000));
-}
 
 static const char *
 own_health(void)
@@ -111,7 +95,7 @@ make_frame(void)
 	else
 		append_own_status(&text);
 	appendStringInfoString(&text, ",\"timestamp\":\"");
-	append_time(&text, last_data != NULL ? last_time : GetCurrentTimestamp());
+	AppendIsoTime(&text, last_data != NULL ? last_time : GetCurrentTimestamp());
 	appendStringInfoString(&text, "\"}");
 	frame = FrameFromText(text.data, text.len);
 	pfree(text.data);
