@@ -16,6 +16,7 @@
 #include "bus/mailbox.h"
 #include "bus/processes.h"
 #include "bus/report.h"
+#include "bus/rate_limit.h"
 #include "bus/ring.h"
 #include "common/settings.h"
 #include "common/shared.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
 	SharedAddPart(&report_part);
+	SharedAddPart(&rate_limit_part);
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();

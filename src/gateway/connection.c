@@ -1071,19 +1071,30 @@ ConnectionsReap(void)
 	}
 }
 
+static void
+reload(void *argument)
+{
+	Connection *connection = argument;
+
+	connection->heartbeat_due =
+		earlier(connection->heartbeat_due, gateway_now +
+				connection->dialect->heartbeat_interval());
+	arm(connection);
+	if (connection->dialect->reloaded)
+		connection->dialect->reloaded(connection);
+}
+
 void
 ConnectionsReload(void)
 {
-	dlist_iter	iter;
+	dlist_mutable_iter iter;
 
-	dlist_foreach(iter, &connections[CONNECTION_OPEN])
+	dlist_foreach_modify(iter, &connections[CONNECTION_OPEN])
 	{
 		Connection *connection = dlist_container(Connection, node, iter.cur);
 
-		connection->heartbeat_due =
-			earlier(connection->heartbeat_due, gateway_now +
-					connection->dialect->heartbeat_interval());
-		arm(connection);
+		if (!Guarded(reload, connection))
+			ConnectionDrop(connection);
 	}
 }
 

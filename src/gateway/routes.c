@@ -20,6 +20,9 @@
 
 const Dialect *const dialects[] = {
 	&quiz_dialect,
+	&dashboard_dialect,
+	&security_events_dialect,
+	&security_system_dialect,
 	NULL
 };
 

@@ -48,6 +48,7 @@
 #include "query/complaint.h"
 #include "query/credentials.h"
 #include "query/jwt.h"
+#include "query/status.h"
 #include "query/worker.h"
 #include "storage/proc.h"
 #include "storage/ipc.h"
@@ -329,6 +330,7 @@ static const struct
 	[QUESTION_CREDENTIAL] = {CredentialsAnswerStored, "quizrt: credentials"},
 	[QUESTION_CHANNELS] = {ChannelsAnswerBatch, "quizrt: channels"},
 	[QUESTION_SNAPSHOT] = {ChannelsAnswerBatch, "quizrt: snapshot"},
+	[QUESTION_STATUS] = {StatusAnswerBatch, "quizrt: system status"},
 };
 
 /* Returns false where the extension isn't there. */
@@ -402,6 +404,7 @@ look_at_database(bool test)
 				SPI_connect();
 				CredentialsTest();
 				ChannelsTest();
+				StatusTest();
 				SPI_finish();
 			}
 			end_queries();
