@@ -34,6 +34,7 @@
 #include "gateway/guard.h"
 #include "gateway/poller.h"
 #include "gateway/questions.h"
+#include "gateway/report.h"
 #include "gateway/routes.h"
 #include "gateway/tls.h"
 #include "utils/memutils.h"
@@ -51,6 +52,7 @@
 #define ERROR_SPAN		10
 
 dlist_head	connections[CONNECTION_STATES];
+dlist_head	all_connections;
 int			connection_count[CONNECTION_STATES];
 
 static MemoryContext connection_context;
@@ -69,6 +71,7 @@ ConnectionsInit(void)
 										   sizeof(Connection));
 	for (int i = 0; i < CONNECTION_STATES; i++)
 		dlist_init(&connections[i]);
+	dlist_init(&all_connections);
 	dlist_init(&to_flush);
 	read_buffer = MemoryContextAlloc(TopMemoryContext, READ_SIZE);
 	ping_frame = FrameFromPieces(WS_PING, NULL, 0);
@@ -211,6 +214,12 @@ enter(Connection *connection, ConnectionState state)
 			connection->deadline = gateway_now + quizrt_request_timeout;
 			break;
 		case CONNECTION_ASKING:
+
+			/* The question has a deadline of its own; this is for the case
+			 * that its answer could not be dealt with. */
+			connection->deadline = gateway_now + 2 *
+				(TimeMs) quizrt_query_timeout;
+			break;
 		case CONNECTION_OPEN:
 			connection->deadline = NEVER;
 			break;
@@ -279,6 +288,19 @@ set_socket_options(int fd, const struct sockaddr_storage *peer)
 		return;
 	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+
+	/*
+	 * What waits should wait in our queue, where a ping can overtake it, and
+	 * not by the megabyte in the kernel.
+	 */
+#ifdef TCP_NOTSENT_LOWAT
+	{
+		int			lowat = 128 * 1024;
+
+		(void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat,
+						  sizeof(lowat));
+	}
+#endif
 #ifdef TCP_USER_TIMEOUT
 	{
 		unsigned int timeout = 60000;
@@ -315,6 +337,8 @@ ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 
 	connection->state = CONNECTION_HEAD;
 	connection->polled = POLL_READ;
+	connection->connected_at = GetCurrentTimestamp();
+	dlist_push_tail(&all_connections, &connection->all_node);
 	dlist_push_tail(&connections[CONNECTION_HEAD], &connection->node);
 	connection_count[CONNECTION_HEAD]++;
 	CounterAdd(COUNTER_HANDSHAKES, 1);
@@ -373,17 +397,32 @@ append_message(Connection *connection, Frame *frame)
 	append(connection, frame);
 }
 
-void
+/*
+ * Is there as much waiting as may be?  Snapshots count apart: one is accepted
+ * whatever its size, but not one upon the other.
+ */
+static bool
+queue_is_full(const OutputQueue *queue, const Frame *frame)
+{
+	return queue->bytes > (Size) quizrt_max_queue_size ||
+		(frame->exempt &&
+		 queue->exempt_bytes > (Size) quizrt_max_queue_size);
+}
+
+bool
 ConnectionSend(Connection *connection, Frame *frame)
 {
 	if (connection->state != CONNECTION_OPEN)
-		return;
-	if (connection->output.bytes > (Size) quizrt_max_queue_size)
+		return true;
+	if (frame != NULL && queue_is_full(&connection->output, frame))
 		connection->lagging = true;
 	if (connection->lagging)
+	{
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
-	else
-		append_message(connection, frame);
+		return false;
+	}
+	append_message(connection, frame);
+	return true;
 }
 
 void
@@ -592,8 +631,7 @@ peer_closes(Connection *connection, uint16 code, const char *reason)
 			flush_later(connection);
 		return;
 	}
-	send_last(connection, code == 1005 ? FrameFromPieces(WS_CLOSE, NULL, 0) :
-			  FrameClose(code, NULL), CONNECTION_FLUSHING);
+	send_last(connection, FrameClose(code, NULL), CONNECTION_FLUSHING);
 }
 
 static void
@@ -828,6 +866,13 @@ ConnectionAsking(Connection *connection)
 	enter(connection, CONNECTION_ASKING);
 }
 
+bool
+ConnectionsAreFull(const Connection *connection)
+{
+	return CounterRead(COUNTER_CONNECTIONS) >= (uint64) quizrt_max_connections ||
+		AddressIsFull(&connection->peer);
+}
+
 void
 ConnectionUpgrade(Connection *connection, const char *protocol)
 {
@@ -839,6 +884,14 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 	if (!ConnectionRequest(connection, &request))
 	{
 		ConnectionDrop(connection);
+		return;
+	}
+
+	/* Many may have been asking at the same time. */
+	if (ConnectionsAreFull(connection))
+	{
+		CounterAdd(COUNTER_CONNECTIONS_LIMITED, 1);
+		ConnectionRefuse(connection, 503, "Too many connections");
 		return;
 	}
 	if (quizrt_deflate)
@@ -853,7 +906,6 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 	if (append(connection, frame))
 	{
 		AddressEnter(&connection->peer);
-		connection->connected_at = GetCurrentTimestamp();
 		connection->last_message = gateway_now;
 		connection->heartbeat_due = gateway_now +
 			connection->dialect->heartbeat_interval();
@@ -977,6 +1029,9 @@ run_timer(void *argument)
 			CounterAdd(COUNTER_CONNECTIONS_TIMED_OUT, 1);
 			ConnectionRefuse(connection, 408, "Request timeout");
 			break;
+		case CONNECTION_ASKING:
+			ConnectionRefuse(connection, 503, "Temporarily unavailable");
+			break;
 		case CONNECTION_CLOSING:
 
 			/* The peer does not answer our close. */
@@ -1007,6 +1062,8 @@ timer_fired(Timer *timer)
 static void
 free_connection(Connection *connection)
 {
+	ReportsForget(connection);
+	dlist_delete(&connection->all_node);
 	if (connection->to_flush)
 		dlist_delete(&connection->flush_node);
 	connection->io->release(connection);
@@ -1034,19 +1091,30 @@ ConnectionsReap(void)
 	}
 }
 
+static void
+reload(void *argument)
+{
+	Connection *connection = argument;
+
+	connection->heartbeat_due =
+		earlier(connection->heartbeat_due, gateway_now +
+				connection->dialect->heartbeat_interval());
+	arm(connection);
+	if (connection->dialect->reloaded)
+		connection->dialect->reloaded(connection);
+}
+
 void
 ConnectionsReload(void)
 {
-	dlist_iter	iter;
+	dlist_mutable_iter iter;
 
-	dlist_foreach(iter, &connections[CONNECTION_OPEN])
+	dlist_foreach_modify(iter, &connections[CONNECTION_OPEN])
 	{
 		Connection *connection = dlist_container(Connection, node, iter.cur);
 
-		connection->heartbeat_due =
-			earlier(connection->heartbeat_due, gateway_now +
-					connection->dialect->heartbeat_interval());
-		arm(connection);
+		if (!Guarded(reload, connection))
+			ConnectionDrop(connection);
 	}
 }
 

@@ -27,11 +27,14 @@ OutputInit(OutputQueue *queue)
 	queue->size = OUTPUT_INLINE;
 }
 
-/* Bytes that a frame counts towards the limit. */
-static inline Size
-weight(const Frame *frame)
+/* Count a frame in or out. */
+static inline void
+weigh(OutputQueue *queue, const Frame *frame, int sign)
 {
-	return frame->exempt ? 0 : frame->length;
+	if (frame->exempt)
+		queue->exempt_bytes += sign * (int64) frame->length;
+	else
+		queue->bytes += sign * (int64) frame->length;
 }
 
 static bool
@@ -62,7 +65,7 @@ OutputAppend(OutputQueue *queue, Frame *frame)
 		return false;
 	*slot(queue, queue->count) = FrameRetain(frame);
 	queue->count++;
-	queue->bytes += weight(frame);
+	weigh(queue, frame, 1);
 	return true;
 }
 
@@ -91,7 +94,7 @@ OutputPrepend(OutputQueue *queue, Frame *frame)
 		return false;
 	queue->first = (queue->first - 1) & (queue->size - 1);
 	queue->count++;
-	queue->bytes += weight(frame);
+	weigh(queue, frame, 1);
 	for (uint32 i = 0; i < place; i++)
 		*slot(queue, i) = *slot(queue, i + 1);
 	*slot(queue, place) = FrameRetain(frame);
@@ -129,7 +132,7 @@ drop_first(OutputQueue *queue)
 {
 	Frame	   *frame = *slot(queue, 0);
 
-	queue->bytes -= weight(frame);
+	weigh(queue, frame, -1);
 	queue->first = (queue->first + 1) & (queue->size - 1);
 	queue->count--;
 	queue->sent = 0;

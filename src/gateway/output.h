@@ -29,6 +29,7 @@ typedef struct OutputQueue
 	uint32		promised;		/* bytes after those that the next write begins
 								 * with, set by who writes */
 	Size		bytes;			/* of all frames that are not exempt */
+	Size		exempt_bytes;	/* of those that are */
 	Frame	   *inlined[OUTPUT_INLINE];
 } OutputQueue;
 
