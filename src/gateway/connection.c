@@ -46,6 +46,12 @@
 /* What a client must take within quizrt.send_timeout when it is too slow. */
 #define LEAST_PROGRESS	(16 * 1024)
 
+/* How many times quizrt.query_timeout a credential may take to be checked. */
+#define ASKING_TIMES	10
+
+/* How many times quizrt.max_queue_size may wait in snapshots. */
+#define SNAPSHOT_ROOM	8
+
 /* The span over which quizrt.max_error_rate is judged. */
 #define ERROR_SPAN		10
 
@@ -211,6 +217,14 @@ enter(Connection *connection, ConnectionState state)
 			connection->deadline = gateway_now + quizrt_request_timeout;
 			break;
 		case CONNECTION_ASKING:
+
+			/*
+			 * The question has a deadline of its own, and may be asked again.
+			 * This is for the case that the answer could not be dealt with.
+			 */
+			connection->deadline = gateway_now +
+				(TimeMs) quizrt_query_timeout * ASKING_TIMES;
+			break;
 		case CONNECTION_OPEN:
 			connection->deadline = NEVER;
 			break;
@@ -361,17 +375,31 @@ append(Connection *connection, Frame *frame)
 	return true;
 }
 
-void
+/*
+ * Has the client to take something first?  What is exempt from the limit has
+ * a wider one: there may be a snapshot for each of a client's channels.
+ */
+static bool
+is_too_slow(const Connection *connection)
+{
+	return connection->output.bytes > (Size) quizrt_max_queue_size ||
+		connection->output.exempt_bytes >
+		(Size) quizrt_max_queue_size * SNAPSHOT_ROOM;
+}
+
+SendResult
 ConnectionSend(Connection *connection, Frame *frame)
 {
 	if (connection->state != CONNECTION_OPEN)
-		return;
-	if (connection->output.bytes > (Size) quizrt_max_queue_size)
+		return SEND_ENDED;
+	if (is_too_slow(connection))
 		connection->lagging = true;
 	if (connection->lagging)
+	{
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
-	else
-		append(connection, frame);
+		return SEND_LEFT_OUT;
+	}
+	return append(connection, frame) ? SEND_QUEUED : SEND_ENDED;
 }
 
 void

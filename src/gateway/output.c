@@ -27,11 +27,21 @@ OutputInit(OutputQueue *queue)
 	queue->size = OUTPUT_INLINE;
 }
 
-/* Bytes that a frame counts towards the limit. */
-static inline Size
-weight(const Frame *frame)
+/* Count a frame in or out. */
+static inline void
+count_in(OutputQueue *queue, const Frame *frame)
 {
-	return frame->exempt ? 0 : frame->length;
+	Size	   *total = frame->exempt ? &queue->exempt_bytes : &queue->bytes;
+
+	*total += frame->length + FRAME_COST;
+}
+
+static inline void
+count_out(OutputQueue *queue, const Frame *frame)
+{
+	Size	   *total = frame->exempt ? &queue->exempt_bytes : &queue->bytes;
+
+	*total -= frame->length + FRAME_COST;
 }
 
 static bool
@@ -62,7 +72,7 @@ OutputAppend(OutputQueue *queue, Frame *frame)
 		return false;
 	*slot(queue, queue->count) = FrameRetain(frame);
 	queue->count++;
-	queue->bytes += weight(frame);
+	count_in(queue, frame);
 	return true;
 }
 
@@ -73,7 +83,7 @@ OutputPrepend(OutputQueue *queue, Frame *frame)
 		return false;
 	queue->first = (queue->first - 1) & (queue->size - 1);
 	queue->count++;
-	queue->bytes += weight(frame);
+	count_in(queue, frame);
 	if (queue->sent > 0)
 	{
 		*slot(queue, 0) = *slot(queue, 1);
@@ -115,7 +125,7 @@ drop_first(OutputQueue *queue)
 {
 	Frame	   *frame = *slot(queue, 0);
 
-	queue->bytes -= weight(frame);
+	count_out(queue, frame);
 	queue->first = (queue->first + 1) & (queue->size - 1);
 	queue->count--;
 	queue->sent = 0;
