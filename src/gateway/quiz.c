@@ -374,7 +374,8 @@ request(Connection *connection, const HttpRequest *request)
 	{
 		start_session(connection, session);
 		ConnectionAsking(connection);
-		ask(connection);
+		if (connection->state == CONNECTION_ASKING)
+			ask(connection);
 	}
 }
 

@@ -136,11 +136,16 @@ upgrade_error(int status)
 		"WebSocket upgrade required";
 }
 
-/* Is there room for one more WebSocket? */
+/*
+ * Is there no room for one more WebSocket?  Those whose credential is being
+ * checked here will be some, too.
+ */
 static bool
 is_full(const Connection *connection)
 {
-	return CounterRead(COUNTER_CONNECTIONS) >= (uint64) quizrt_max_connections ||
+	return CounterRead(COUNTER_CONNECTIONS) +
+		connection_count[CONNECTION_ASKING] >=
+		(uint64) quizrt_max_connections ||
 		AddressIsFull(&connection->peer);
 }
 
