@@ -115,6 +115,20 @@ typedef struct Following
 	bool		resync;			/* something that has no message followed */
 } Following;
 
+/*
+ * Something was sent, or left out: then it will be made good for when the
+ * client has caught up.  True: it was sent.
+ */
+static bool
+count_sent(Subscription *subscription, SendResult result)
+{
+	if (result == SEND_LEFT_OUT)
+		subscription->lost = true;
+	else if (result == SEND_QUEUED)
+		CounterAdd(COUNTER_MESSAGES_SENT, 1);
+	return result == SEND_QUEUED;
+}
+
 /* What was committed since the snapshot. */
 static bool
 follow(void *context, const Event *event)
@@ -129,10 +143,8 @@ follow(void *context, const Event *event)
 	{
 		case EVENT_UPDATE:
 			frame = topic->dialect->word(event, TopicName(topic));
-			if (!ConnectionSend(at->connection, frame))
-				at->subscription->lost = true;
+			count_sent(at->subscription, ConnectionSend(at->connection, frame));
 			FrameRelease(frame);
-			CounterAdd(COUNTER_MESSAGES_SENT, 1);
 			break;
 		case EVENT_RESYNC:
 			at->resync = true;
@@ -163,22 +175,17 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 	Connection *connection = SubscriptionConnection(subscription);
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
 	Following	following = {connection, subscription, false};
+	SendResult	result = ConnectionSend(connection, frame);
 
-	if (!ConnectionSend(connection, frame))
-	{
-		/* It will be made good for when the client has caught up. */
-		subscription->lost = true;
-		subscription->held = false;
+	if (result == SEND_ENDED)
 		return;
-	}
-	if (connection->state != CONNECTION_OPEN)
+	subscription->held = false;
+	if (!count_sent(subscription, result))
 		return;
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
 	remember_shown(subscription, frame);
 	StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
 	if (connection->state != CONNECTION_OPEN)
 		return;
-	subscription->held = false;
 	if (following.resync)
 		resynchronise(subscription);
 }
@@ -351,20 +358,15 @@ show(Subscription *subscription, Connection *connection, void *context)
 {
 	Frame	   *frame = context;
 	Frame	   *shown = subscription->shown;
+	SendResult	result;
 
 	if (subscription->held ||
 		(shown != NULL && shown->length == frame->length &&
 		 memcmp(shown->bytes, frame->bytes, frame->length) == 0))
 		return;
-	if (!ConnectionSend(connection, frame))
-	{
-		subscription->lost = true;
-		return;
-	}
-	if (connection->state != CONNECTION_OPEN)
-		return;
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
-	remember_shown(subscription, frame);
+	result = ConnectionSend(connection, frame);
+	if (result != SEND_ENDED && count_sent(subscription, result))
+		remember_shown(subscription, frame);
 }
 
 static void
