@@ -15,6 +15,7 @@
 #include "backend/outbox.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
+#include "bus/report.h"
 #include "bus/rate_limit.h"
 #include "bus/ring.h"
 #include "common/settings.h"
@@ -39,6 +40,7 @@ _PG_init(void)
 	SharedAddPart(&processes_part);
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
+	SharedAddPart(&report_part);
 	SharedAddPart(&rate_limit_part);
 	SharedInstallHooks();
 	LauncherRegister();

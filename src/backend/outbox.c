@@ -34,7 +34,7 @@
 #include "access/xact.h"
 #include "backend/inject.h"
 #include "backend/outbox.h"
-#include "backend/render.h"
+#include "common/render.h"
 #include "bus/ring.h"
 #include "commands/dbcommands.h"
 #include "common/compat.h"

@@ -23,7 +23,7 @@
 #include "access/table.h"
 #include "backend/change.h"
 #include "backend/outbox.h"
-#include "backend/render.h"
+#include "common/render.h"
 #include "utils/builtins.h"
 #include "utils/combocid.h"
 #include "utils/hsearch.h"

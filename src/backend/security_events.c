@@ -14,7 +14,7 @@
 #include "backend/change.h"
 #include "backend/outbox.h"
 #include "backend/publish.h"
-#include "backend/render.h"
+#include "common/render.h"
 #include "catalog/pg_type.h"
 #include "common/settings.h"
 #include "common/timetext.h"

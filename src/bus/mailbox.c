@@ -165,7 +165,8 @@ MailboxAttach(void)
 
 /*
  * Allocate and fill memory for bytes that cross.  Invalid where there is
- * none; the errors that growing the area can raise mean the same.
+ * none; the errors that growing the area can raise mean the same.  The caller
+ * holds no lock, so those that such an error leaves are the area's.
  */
 static dsa_pointer
 store(const char *bytes, Size length)
@@ -183,6 +184,7 @@ store(const char *bytes, Size length)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
+		LWLockReleaseAll();
 		FlushErrorState();
 		pointer = InvalidDsaPointer;
 	}
@@ -209,6 +211,7 @@ look_at(dsa_pointer pointer)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
+		LWLockReleaseAll();
 		FlushErrorState();
 		bytes = NULL;
 	}
@@ -397,11 +400,31 @@ expire(MailSlot *slot)
 	ProcessWake(PROCESS_GATEWAY, slot->gateway);
 }
 
+/* Others can be left to the other workers: there must always be one for the
+ * questions that clients wait for. */
+static bool
+takes_snapshots(int worker)
+{
+	return worker > 0 || ProcessCount(PROCESS_QUERY_WORKER) < 2;
+}
+
+/* Take a slot off the queue, under the lock. */
+static void
+take_slot(MailSlot *slot, int worker, MailboxQuestion *question)
+{
+	slot->worker = worker;
+	move(slot, SLOT_TAKEN, &mailbox->taken);
+	question->slot = (uint32) (slot - slots);
+	question->deadline = slot->deadline;
+	question->length = slot->question_length;
+}
+
 /* Take what waits, under the lock; the bytes are looked up after it. */
 static int
 take(int worker, QuestionKind *kind, MailboxQuestion *questions, int max)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	MailSlot   *snapshot = NULL;
 	dlist_mutable_iter iter;
 	int			n = 0;
 
@@ -415,17 +438,23 @@ take(int worker, QuestionKind *kind, MailboxQuestion *questions, int max)
 			expire(slot);
 			continue;
 		}
+		if (slot->kind == QUESTION_SNAPSHOT)
+		{
+			if (snapshot == NULL)
+				snapshot = slot;
+			continue;
+		}
 		if (n == max)
 			break;
 		if (n > 0 && slot->kind != *kind)
 			continue;
 		*kind = slot->kind;
-		slot->worker = worker;
-		move(slot, SLOT_TAKEN, &mailbox->taken);
-		questions[n].slot = (uint32) (slot - slots);
-		questions[n].deadline = slot->deadline;
-		questions[n].length = slot->question_length;
-		n++;
+		take_slot(slot, worker, &questions[n++]);
+	}
+	if (n == 0 && snapshot != NULL && takes_snapshots(worker))
+	{
+		*kind = QUESTION_SNAPSHOT;
+		take_slot(snapshot, worker, &questions[n++]);
 	}
 	LWLockRelease(SharedLockOf(LOCK_MAILBOX));
 	return n;

@@ -20,6 +20,7 @@ typedef enum QuestionKind
 {
 	QUESTION_CREDENTIAL,		/* who is it? */
 	QUESTION_CHANNELS,			/* whose is it, and what is there? */
+	QUESTION_SNAPSHOT,			/* the same, of what may be large */
 	QUESTION_STATUS,			/* the security API's last system status */
 	QUESTION_KINDS
 } QuestionKind;
@@ -81,8 +82,10 @@ extern void MailboxForgetGateway(int gateway);
  */
 
 /*
- * Take up to "max" waiting questions of one kind: that of the oldest waiting.
- * Returns how many.  Questions whose deadline has passed are dropped here.
+ * Take up to "max" waiting questions of one kind: that of the oldest waiting,
+ * but snapshots, which may take long, only one at a time, when nothing else
+ * waits, and not by the first worker where there are others.  Returns how
+ * many.  Questions whose deadline has passed are dropped here.
  */
 extern int	MailboxTake(int worker, QuestionKind *kind,
 						MailboxQuestion *questions, int max);

@@ -96,6 +96,13 @@ typedef struct Dialect
 	 * none. */
 	void		(*topic_ended) (struct Topic *topic);
 
+	/*
+	 * For views, of a connection with a session: the owner's id and the list
+	 * of the subscriptions that clients know of.  NULL: there is none.
+	 */
+	const char *(*owner) (const Connection *connection);
+	dlist_head *(*channels) (const Connection *connection);
+
 	/* Events were lost, and it is not known which.  NULL: its clients don't
 	 * care. */
 	void		(*lost) (void);

@@ -110,13 +110,13 @@ word(const Event *event, EventText topic)
 {
 	EventText	type = QuizChannelType(topic);
 	FramePiece	pieces[] = {
-		{"{\"event\":\"update\",\"t\":\"", 23},
+		FRAME_LITERAL("{\"event\":\"update\",\"t\":\""),
 		{event->slug.bytes, event->slug.length},
-		{"\",\"channel\":\"", 13},
+		FRAME_LITERAL("\",\"channel\":\""),
 		{type.bytes, type.length},
-		{"\",\"data\":", 9},
+		FRAME_LITERAL("\",\"data\":"),
 		{event->data.bytes, event->data.length},
-		{"}", 1}
+		FRAME_LITERAL("}")
 	};
 
 	return FrameFromPieces(WS_TEXT, pieces, lengthof(pieces));
@@ -344,6 +344,22 @@ event(const Event *event)
 	}
 }
 
+static const char *
+owner_of(const Connection *connection)
+{
+	const QuizSession *session = connection->session;
+
+	return session->owner;
+}
+
+static dlist_head *
+channels_of(const Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	return &session->channels;
+}
+
 static int
 heartbeat_interval(void)
 {
@@ -373,5 +389,7 @@ const Dialect quiz_dialect = {
 	.conclude = conclude,
 	.event = event,
 	.topic_ended = QuizTopicEnded,
+	.owner = owner_of,
+	.channels = channels_of,
 	.lost = QuizLost
 };

@@ -75,13 +75,13 @@ frame_of(TopicSnapshot *snapshot, EventText topic)
 {
 	EventText	type = QuizChannelType(topic);
 	FramePiece	pieces[] = {
-		{"{\"event\":\"snapshot\",\"t\":null,\"channel\":\"", 39},
+		FRAME_LITERAL("{\"event\":\"snapshot\",\"t\":null,\"channel\":\""),
 		{type.bytes, type.length},
-		{"\",\"subscriptions\":[\"", 20},
+		FRAME_LITERAL("\",\"subscriptions\":[\""),
 		{topic.bytes, topic.length},
-		{"\"],\"snapshot\":", 14},
+		FRAME_LITERAL("\"],\"snapshot\":"),
 		{snapshot->rows.bytes, snapshot->rows.length},
-		{"}", 1}
+		FRAME_LITERAL("}")
 	};
 
 	if (snapshot->frame == NULL)
@@ -129,9 +129,8 @@ follow(void *context, const Event *event)
 	{
 		case EVENT_UPDATE:
 			frame = topic->dialect->word(event, TopicName(topic));
-			if (at->connection->lagging)
+			if (!ConnectionSend(at->connection, frame))
 				at->subscription->lost = true;
-			ConnectionSend(at->connection, frame);
 			FrameRelease(frame);
 			CounterAdd(COUNTER_MESSAGES_SENT, 1);
 			break;
@@ -165,14 +164,13 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
 	Following	following = {connection, subscription, false};
 
-	if (connection->lagging)
+	if (!ConnectionSend(connection, frame))
 	{
 		/* It will be made good for when the client has caught up. */
 		subscription->lost = true;
 		subscription->held = false;
 		return;
 	}
-	ConnectionSend(connection, frame);
 	if (connection->state != CONNECTION_OPEN)
 		return;
 	CounterAdd(COUNTER_MESSAGES_SENT, 1);
@@ -358,12 +356,11 @@ show(Subscription *subscription, Connection *connection, void *context)
 		(shown != NULL && shown->length == frame->length &&
 		 memcmp(shown->bytes, frame->bytes, frame->length) == 0))
 		return;
-	if (connection->lagging)
+	if (!ConnectionSend(connection, frame))
 	{
 		subscription->lost = true;
 		return;
 	}
-	ConnectionSend(connection, frame);
 	if (connection->state != CONNECTION_OPEN)
 		return;
 	CounterAdd(COUNTER_MESSAGES_SENT, 1);

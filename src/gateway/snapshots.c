@@ -263,7 +263,7 @@ ask(Inquiry *inquiry)
 	ChannelsQuestionBegin(&bytes, EventTextOf(""), 1);
 	ChannelsQuestionAdd(&bytes, &channel);
 	inquiry->number = ++last_number;
-	inquiry->question = QuestionAsk(QUESTION_CHANNELS, bytes.data, bytes.len,
+	inquiry->question = QuestionAsk(QUESTION_SNAPSHOT, bytes.data, bytes.len,
 									answered, inquiry);
 	pfree(bytes.data);
 }

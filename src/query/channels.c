@@ -17,12 +17,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/render.h"
 #include "common/settings.h"
-#include "nodes/makefuncs.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "query/channels.h"
 #include "query/complaint.h"
 #include "query/query.h"
@@ -58,7 +58,7 @@ static struct
 {
 	const char *type;
 	SavedQuery	query;
-}			snapshots[] = {{"attempts"}, {"leaderboard"}};
+}			snapshots[] = {{"attempts"}, {"leaderboard"}, {"notification"}};
 
 static SavedQuery owners_query;
 static SavedQuery owners_text_query;
@@ -67,6 +67,14 @@ static SavedQuery snapshot_text_query;
 /*
  * Reading the questions
  */
+
+/* Nobody's until it is found; what isn't checked is known to be granted. */
+static void
+reset_verdict(Channel *channel)
+{
+	channel->answer.verdict = channel->question.check_owner ?
+		CHANNEL_DENIED : CHANNEL_GRANTED;
+}
 
 static void
 add_channel(Channels *all, const ChannelQuestion *question, EventText owner)
@@ -83,7 +91,7 @@ add_channel(Channels *all, const ChannelQuestion *question, EventText owner)
 	memset(channel, 0, sizeof(*channel));
 	channel->question = *question;
 	channel->owner = owner;
-	channel->answer.verdict = CHANNEL_DENIED;
+	reset_verdict(channel);
 }
 
 /* A question that can't be read stays unanswered. */
@@ -224,7 +232,7 @@ find_owners_alone(Channel *channels, int count)
 	for (int i = 0; i < count; i++)
 	{
 		range.channels = &channels[i];
-		range.channels->answer.verdict = CHANNEL_DENIED;
+		reset_verdict(range.channels);
 		if (!TryInSubtransaction("could not find a channel's owner",
 								 find_owners, &range))
 			range.channels->answer.verdict = CHANNEL_UNAVAILABLE;
@@ -236,21 +244,10 @@ find_owners_alone(Channel *channels, int count)
  *
  * quizrt.snapshot_query(type text) returns the text of a query with two
  * parameters, $1 text (the topic's id) and $2 integer (how many rows a
- * leaderboard has), which returns one row with one column: the JSON array, as
- * json or text.  It has to be free of side effects and to use no volatile
- * function, or it would see more than its snapshot.  NULL: that type has
- * no snapshot.
+ * leaderboard has).  Its rows are the snapshot's objects, their columns the
+ * objects' members.  It uses no volatile function, or it would see more than
+ * its snapshot.
  */
-
-static bool
-have_snapshots(void)
-{
-	List	   *name = list_make2(makeString("quizrt"),
-								  makeString("snapshot_query"));
-	Oid			arguments[] = {TEXTOID};
-
-	return OidIsValid(LookupFuncName(name, 1, arguments, true));
-}
 
 /* The query of a type of topic; NULL where it has no snapshots. */
 static SavedQuery *
@@ -264,7 +261,30 @@ snapshot_query(EventText type)
 	return NULL;
 }
 
-/* What there is under a topic, as a JSON array; empty where nothing is told. */
+/* The rows at hand as a JSON array of objects, in UTF-8. */
+static EventText
+rows_as_json(void)
+{
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	Datum	   *values = palloc(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		heap_deform_tuple(SPI_tuptable->vals[row], desc, values, nulls);
+		appendStringInfoString(&json, row == 0 ? "{" : ",{");
+		RenderMembers(&json, desc, values, nulls, 0, desc->natts);
+		appendStringInfoChar(&json, '}');
+	}
+	appendStringInfoChar(&json, ']');
+	return EventTextOf(pg_server_to_any(json.data, json.len, PG_UTF8));
+}
+
+/* What there is under a topic; empty where nothing can be told. */
 static EventText
 snapshot_of(EventText topic)
 {
@@ -274,9 +294,8 @@ snapshot_of(EventText topic)
 	EventText	id;
 	SavedQuery *query;
 	char	   *text;
-	Datum		value;
 
-	if (!split_topic(topic, &type, &id) || !have_snapshots() ||
+	if (!split_topic(topic, &type, &id) ||
 		(query = snapshot_query(type)) == NULL)
 		return none;
 	text = QueryTextFrom(&snapshot_text_query, "snapshot_query",
@@ -287,9 +306,7 @@ snapshot_of(EventText topic)
 	parameters.values[0] = QueryTextDatum(id);
 	parameters.values[1] = Int32GetDatum(quizrt_leaderboard_size);
 	QueryRunAsRole(query, text, &parameters);
-	if (SPI_processed != 1 || !QueryColumn(0, 1, &value))
-		return EventTextOf("[]");
-	return QueryUtf8(value);
+	return rows_as_json();
 }
 
 static void

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
 #include <openssl/sha.h>
 
 #include "catalog/pg_type.h"

@@ -24,7 +24,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
@@ -453,6 +452,7 @@ LauncherMain(Datum unused)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name,
 					PGC_USERSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_RUNNING, "looking after the query workers");
 
 	turn_context = AllocSetContextCreate(TopMemoryContext,
 										 "quizrt launcher turn",

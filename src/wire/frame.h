@@ -61,6 +61,9 @@ typedef struct FramePiece
 	size_t		length;
 } FramePiece;
 
+/* A piece that is a string literal. */
+#define FRAME_LITERAL(text)	{(text), sizeof(text) - 1}
+
 /* A final frame with the pieces as its payload; one reference. */
 extern Frame *FrameFromPieces(WsOpcode opcode, const FramePiece *pieces,
 							  int npieces);

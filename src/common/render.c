@@ -15,7 +15,7 @@
 #include <math.h>
 
 #include "access/htup_details.h"
-#include "backend/render.h"
+#include "common/render.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
