@@ -174,6 +174,7 @@ typedef struct Subscription
 	SubscriptionState state;
 	bool		live;			/* confirmed: updates may come */
 	bool		shown;			/* a snapshot has come */
+	bool		owned;			/* something of its owner's time has come */
 	Clock		clocks[MAX_WRITERS];
 	Attempt    *attempts;
 	int			nattempts;
