@@ -250,6 +250,7 @@ rest(void)
 {
 	static int	number = 0;
 	char		why[1000] = "";
+	const Client *client = NULL;
 	double		deadline = Now() + REST_TIMEOUT;
 
 	WritersRest(true);
@@ -263,10 +264,10 @@ rest(void)
 	TruthRead(++number);
 	PQclear(Query("SELECT checker.mark(%d, %d)", plan.quizzes, number));
 	deadline = Now() + REST_TIMEOUT;
-	while (!ClientsSettled(why, sizeof(why)))
+	while (!ClientsSettled(why, sizeof(why), &client))
 	{
 		if (Now() > deadline)
-			Violation(NULL, "%.0f seconds after the writers rest: %s",
+			Violation(client, "%.0f seconds after the writers rest: %s",
 					  REST_TIMEOUT, why);
 		turn();
 	}

@@ -233,7 +233,7 @@ extern void ClientsRun(double now);
 extern void ClientsRest(bool rest);
 
 /* Is everybody connected, answered and in agreement with SQL? */
-extern bool ClientsSettled(char *why, size_t size);
+extern bool ClientsSettled(char *why, size_t size, const Client **who);
 
 /* A promise was broken: says what, the seed, and exits with 1. */
 extern void Violation(const Client *client, const char *format,...)

@@ -582,7 +582,7 @@ settled(Subscription *subscription, char *why, size_t size)
 }
 
 bool
-ClientsSettled(char *why, size_t size)
+ClientsSettled(char *why, size_t size, const Client **who)
 {
 	bool		all = true;
 
@@ -593,11 +593,17 @@ ClientsSettled(char *why, size_t size)
 		if (client->state != CLIENT_OPEN || client->due > 0)
 		{
 			snprintf(why, size, "client %d is not served", i);
+			*who = client;
 			all = false;
 			continue;
 		}
 		for (int j = 0; j < ntopics; j++)
-			all = settled(&client->subscriptions[j], why, size) && all;
+		{
+			if (settled(&client->subscriptions[j], why, size))
+				continue;
+			*who = client;
+			all = false;
+		}
 	}
 	return all;
 }
