@@ -42,7 +42,6 @@ typedef struct Leaderboard
 	bool		changed;		/* since then */
 } Leaderboard;
 
-static void resynchronise(Subscription *subscription);
 static void mark_leaderboard(Topic *topic);
 
 static bool
@@ -112,7 +111,8 @@ typedef struct Following
 {
 	Connection *connection;
 	Subscription *subscription;
-	bool		resync;			/* something that has no message followed */
+	bool		resync;			/* something that has no message followed, or
+								 * it isn't known what did */
 } Following;
 
 /*
@@ -174,7 +174,7 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 {
 	Connection *connection = SubscriptionConnection(subscription);
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
-	Following	following = {connection, subscription, false};
+	Following	following = {connection, subscription, snapshot->mark.broken};
 	SendResult	result = ConnectionSend(connection, frame);
 
 	if (result == SEND_ENDED)
@@ -183,11 +183,12 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 	if (!count_sent(subscription, result))
 		return;
 	remember_shown(subscription, frame);
-	StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
+	if (!following.resync)
+		StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
 	if (connection->state != CONNECTION_OPEN)
 		return;
 	if (following.resync)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
@@ -220,19 +221,15 @@ snapshot_ready(void *owner, TopicSnapshot *snapshot)
 
 	subscription->wait = NULL;
 	if (snapshot == NULL)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 	else if (is_notification(TopicName(subscription->topic)))
 		send_end_of_attempt(subscription, snapshot);
 	else
 		QuizSendSnapshot(subscription, snapshot);
 }
 
-/*
- * The client of this subscription may have missed something.  May end the
- * connection.
- */
-static void
-resynchronise(Subscription *subscription)
+void
+QuizRefresh(Subscription *subscription)
 {
 	Connection *connection = SubscriptionConnection(subscription);
 	EventText	topic = TopicName(subscription->topic);
@@ -256,7 +253,7 @@ static void
 resynchronise_one(Subscription *subscription, Connection *connection,
 				  void *context)
 {
-	resynchronise(subscription);
+	QuizRefresh(subscription);
 }
 
 void
@@ -295,7 +292,7 @@ QuizCaughtUp(Connection *connection)
 
 	while (connection->state == CONNECTION_OPEN &&
 		   (subscription = find_lost(connection->session)) != NULL)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
