@@ -15,6 +15,8 @@
 #include "backend/outbox.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
+#include "bus/report.h"
+#include "bus/rate_limit.h"
 #include "bus/ring.h"
 #include "common/settings.h"
 #include "common/shared.h"
@@ -38,6 +40,8 @@ _PG_init(void)
 	SharedAddPart(&processes_part);
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
+	SharedAddPart(&report_part);
+	SharedAddPart(&rate_limit_part);
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();

@@ -47,7 +47,8 @@ int			quizrt_max_event_size = 262144;
 int			quizrt_max_questions = 1024;
 int			quizrt_query_timeout = 5000;
 char	   *quizrt_jwt_algorithms;
-char	   *quizrt_jwt_secret;
+const char *quizrt_jwt_secret = "";
+static char *jwt_secret_shown;
 char	   *quizrt_jwt_public_key_file;
 char	   *quizrt_jwt_owner_claim;
 char	   *quizrt_jwt_tenant_claim;
@@ -143,6 +144,47 @@ check_claim(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+static char *
+guc_copy(const char *text)
+{
+	char	   *copy = compat_guc_malloc(strlen(text) + 1);
+
+	if (copy != NULL)
+		strcpy(copy, text);
+	return copy;
+}
+
+/*
+ * A secret is kept apart from the variable, which always reads the same.  So
+ * it is shown to nobody, and a reload, which logs every variable that has
+ * changed with its new value, has nothing to log.
+ */
+#define SECRET_SHOWN	"********"
+
+static bool
+check_secret(char **newval, void **extra, GucSource source)
+{
+	char	   *secret = guc_copy(*newval);
+	char	   *shown = guc_copy(SECRET_SHOWN);
+
+	if (secret == NULL || shown == NULL)
+		return false;
+
+	/* What is shown may come back, from a session's settings say. */
+	if (strcmp(*newval, SECRET_SHOWN) == 0)
+		secret[0] = '\0';
+	compat_guc_free(*newval);
+	*newval = shown;
+	*extra = secret;
+	return true;
+}
+
+static void
+assign_jwt_secret(const char *newval, void *extra)
+{
+	quizrt_jwt_secret = extra;
 }
 
 static void
@@ -280,9 +322,11 @@ define_credentials(void)
 				  "Signature algorithms that are accepted in a JWT.",
 				  &quizrt_jwt_algorithms, "HS256", GUC_LIST_INPUT,
 				  check_algorithms);
-	define_string("quizrt.jwt_secret", "Secret of the HMAC algorithms.",
-				  &quizrt_jwt_secret, "",
-				  GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL, NULL);
+	DefineCustomStringVariable("quizrt.jwt_secret",
+							   "Secret of the HMAC algorithms; never shown.",
+							   NULL, &jwt_secret_shown, SECRET_SHOWN,
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_secret,
+							   assign_jwt_secret, NULL);
 	define_string("quizrt.jwt_public_key_file",
 				  "Public keys in PEM format.",
 				  &quizrt_jwt_public_key_file, "", GUC_SUPERUSER_ONLY, NULL);

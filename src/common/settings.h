@@ -51,7 +51,7 @@ extern int	quizrt_query_timeout;
 
 /* Credentials */
 extern char *quizrt_jwt_algorithms;
-extern char *quizrt_jwt_secret;
+extern const char *quizrt_jwt_secret;
 extern char *quizrt_jwt_public_key_file;
 extern char *quizrt_jwt_owner_claim;
 extern char *quizrt_jwt_tenant_claim;

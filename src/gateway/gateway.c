@@ -13,9 +13,10 @@
  *	5. answers: those that came may refer to what the ring has brought;
  *	6. sockets: what clients say;
  *	7. timers;
- *	8. flush: everything for one client leaves in one system call;
- *	9. free what has ended;
- *	10. sleep, unless one of the above had more to do than fits into a turn.
+ *	8. reports, to sessions that look at quizrt.connections;
+ *	9. flush: everything for one client leaves in one system call;
+ *	10. free what has ended;
+ *	11. sleep, unless one of the above had more to do than fits into a turn.
  *
  * Each step is bounded, so none keeps the others waiting.  Sockets are looked
  * at in every turn, whatever woke us: up to PostgreSQL 17 a wait that finds
@@ -41,6 +42,7 @@
 #include "gateway/listener.h"
 #include "gateway/poller.h"
 #include "gateway/questions.h"
+#include "gateway/report.h"
 #include "gateway/snapshots.h"
 #include "gateway/stream.h"
 #include "gateway/timer.h"
@@ -165,6 +167,7 @@ start(void)
 	ConnectionsInit();
 	ListenersInit(gateway_number);
 	QuestionsInit(gateway_number);
+	ReportsInit(gateway_number);
 	SnapshotsInit();
 	ProcessEnter(PROCESS_GATEWAY, gateway_number);
 	before_shmem_exit(leave, Int32GetDatum(gateway_number));
@@ -253,6 +256,7 @@ turn(void)
 	due = QuestionsRun();
 	more = serve_sockets() || more;
 	timers = TimersRun(TIMERS_A_TURN);
+	more = ReportsRun() || more;
 	more = ConnectionsFlush() || more;
 	ConnectionsReap();
 	MemoryContextReset(turn_context);

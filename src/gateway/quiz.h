@@ -16,7 +16,6 @@
 typedef struct QuizSession
 {
 	bool		participant;	/* else an owner */
-	int			asked;			/* times that the credential was asked about */
 	char	   *owner;			/* id, once known; NULL for participants */
 	int			nchannels;		/* on the list of channels */
 	dlist_head	channels;		/* subscriptions that the client named */

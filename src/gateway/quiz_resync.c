@@ -129,9 +129,8 @@ follow(void *context, const Event *event)
 	{
 		case EVENT_UPDATE:
 			frame = topic->dialect->word(event, TopicName(topic));
-			if (at->connection->lagging)
+			if (!ConnectionSend(at->connection, frame))
 				at->subscription->lost = true;
-			ConnectionSend(at->connection, frame);
 			FrameRelease(frame);
 			CounterAdd(COUNTER_MESSAGES_SENT, 1);
 			break;
@@ -165,14 +164,13 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
 	Following	following = {connection, subscription, false};
 
-	if (connection->lagging)
+	if (!ConnectionSend(connection, frame))
 	{
 		/* It will be made good for when the client has caught up. */
 		subscription->lost = true;
 		subscription->held = false;
 		return;
 	}
-	ConnectionSend(connection, frame);
 	if (connection->state != CONNECTION_OPEN)
 		return;
 	CounterAdd(COUNTER_MESSAGES_SENT, 1);
@@ -358,12 +356,11 @@ show(Subscription *subscription, Connection *connection, void *context)
 		(shown != NULL && shown->length == frame->length &&
 		 memcmp(shown->bytes, frame->bytes, frame->length) == 0))
 		return;
-	if (connection->lagging)
+	if (!ConnectionSend(connection, frame))
 	{
 		subscription->lost = true;
 		return;
 	}
-	ConnectionSend(connection, frame);
 	if (connection->state != CONNECTION_OPEN)
 		return;
 	CounterAdd(COUNTER_MESSAGES_SENT, 1);

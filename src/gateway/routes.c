@@ -14,13 +14,15 @@
 #include "bus/processes.h"
 #include "common/counters.h"
 #include "common/settings.h"
-#include "gateway/addresses.h"
 #include "gateway/dialect.h"
 #include "gateway/metrics.h"
 #include "gateway/routes.h"
 
 const Dialect *const dialects[] = {
 	&quiz_dialect,
+	&dashboard_dialect,
+	&security_events_dialect,
+	&security_system_dialect,
 	NULL
 };
 
@@ -136,14 +138,6 @@ upgrade_error(int status)
 		"WebSocket upgrade required";
 }
 
-/* Is there room for one more WebSocket? */
-static bool
-is_full(const Connection *connection)
-{
-	return CounterRead(COUNTER_CONNECTIONS) >= (uint64) quizrt_max_connections ||
-		AddressIsFull(&connection->peer);
-}
-
 /* A request for a WebSocket path. */
 static void
 route_websocket(Connection *connection, const HttpRequest *request)
@@ -156,7 +150,7 @@ route_websocket(Connection *connection, const HttpRequest *request)
 		ConnectionRefuse(connection, 403, "Origin not allowed");
 	else if (DrainingGet())
 		ConnectionRefuse(connection, 503, "Draining");
-	else if (is_full(connection))
+	else if (ConnectionsAreFull(connection))
 	{
 		CounterAdd(COUNTER_CONNECTIONS_LIMITED, 1);
 		ConnectionRefuse(connection, 503, "Too many connections");

@@ -377,9 +377,15 @@ resolve_and_deliver(bool ask)
 	if (batch_count == 0 && pending_count == 0)
 		return;
 
-	/* A pass that broke off has not asked about the older ones. */
+	/*
+	 * A pass that broke off has not asked about the older ones.  Somebody may
+	 * rely on its having delivered them.
+	 */
 	if (!Guarded(resolve_all, &pass))
+	{
 		forget_fates();
+		StreamBreakMarks();
+	}
 	deliver_pending();
 	deliver_batch();
 }

@@ -232,12 +232,12 @@ send_to(Topic *topic, Frame *frame, bool conclude)
 	for (uint32 i = topic->count; i-- > 0;)
 	{
 		Connection *connection = topic->subscribers[i].connection;
+		Subscription *subscription = topic->subscribers[i].subscription;
 
-		if (topic->subscribers[i].subscription->held)
+		if (subscription->held)
 			continue;
-		if (connection->lagging)
-			topic->subscribers[i].subscription->lost = true;
-		ConnectionSend(connection, frame);
+		if (!ConnectionSend(connection, frame))
+			subscription->lost = true;
 		if (conclude)
 			topic->dialect->conclude(connection);
 		sent++;

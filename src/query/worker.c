@@ -48,7 +48,9 @@
 #include "query/complaint.h"
 #include "query/credentials.h"
 #include "query/jwt.h"
+#include "query/status.h"
 #include "query/worker.h"
+#include "storage/proc.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/procsignal.h"
@@ -120,8 +122,13 @@ set_timeouts(void)
 {
 	char		value[32];
 
-	/* Shorter than the statement timeout, so that the log tells them apart */
-	snprintf(value, sizeof(value), "%d", Max(quizrt_query_timeout / 2, 1));
+	/*
+	 * Shorter than the statement timeout, so that the log tells them apart;
+	 * and than the time after which a deadlock is looked for, so that it is
+	 * never a user's statement that has to give way to us.
+	 */
+	snprintf(value, sizeof(value), "%d",
+			 Max(Min(quizrt_query_timeout, DeadlockTimeout) / 2, 1));
 	override("lock_timeout", value);
 }
 
@@ -143,7 +150,7 @@ connect_to_database(void)
 	override("log_parameter_max_length", "0");
 	override("log_parameter_max_length_on_error", "0");
 	set_timeouts();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 }
 
 /* The owner of the extension, or invalid where it isn't there. */
@@ -323,6 +330,7 @@ static const struct
 	[QUESTION_CREDENTIAL] = {CredentialsAnswerStored, "quizrt: credentials"},
 	[QUESTION_CHANNELS] = {ChannelsAnswerBatch, "quizrt: channels"},
 	[QUESTION_SNAPSHOT] = {ChannelsAnswerBatch, "quizrt: snapshot"},
+	[QUESTION_STATUS] = {StatusAnswerBatch, "quizrt: system status"},
 };
 
 /* Returns false where the extension isn't there. */
@@ -364,7 +372,7 @@ serve_questions(void)
 		RecoverFromError("could not answer", turn_context);
 	}
 	PG_END_TRY();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 
 	give_up(&batch);
 	if (!extension)
@@ -396,6 +404,7 @@ look_at_database(bool test)
 				SPI_connect();
 				CredentialsTest();
 				ChannelsTest();
+				StatusTest();
 				SPI_finish();
 			}
 			end_queries();

@@ -1,4 +1,4 @@
-# A client that isn't ours: the npm package "ws" on Node.js.
+# A client that isn't ours: the package "ws" on Node.js.
 
 use strict;
 use warnings;
@@ -11,11 +11,17 @@ use QuizRT::Cluster;
 use QuizRT::Test;
 use Test::More;
 
-my $script = "$FindBin::Bin/../js/client.mjs";
+my $script = "$FindBin::Bin/../js/client.js";
+
+# Where Debian's packages are, for a Node.js that isn't Debian's.
+$ENV{NODE_PATH} = join ':', grep { defined } $ENV{NODE_PATH},
+  '/usr/share/nodejs';
 
 plan skip_all => 'Node.js or its package ws is not installed'
-  unless -d "$FindBin::Bin/../js/node_modules/ws"
-  && IPC::Run::run([ 'node', '--version' ], '>', \my $version);
+  unless eval
+{
+	IPC::Run::run([ 'node', '-e', 'require("ws")' ], '>&', \my $output);
+};
 
 my $node = QuizRT::Cluster->create('main',
 	settings => { 'quizrt.ping_interval' => '300ms' });

@@ -1,14 +1,17 @@
-// A client on the npm package "ws": what a user of the API would write.
+// A client on the package "ws" (of npm, or Debian's node-ws): what a user of the
+// API would write.
 //
-//   node client.mjs URL [channel...]
+//   node client.js URL [channel...]
 //
 // Subscribes to the channels, and prints a line of JSON for everything that
 // happens: {"open":...}, {"message":...}, {"ping":...}, {"close":...},
 // {"refused":...}.  Lines on standard input are sent as text; the line "." and
 // the end of the input close the connection.
 
-import { createInterface } from 'node:readline';
-import WebSocket from 'ws';
+'use strict';
+
+const { createInterface } = require('node:readline');
+const WebSocket = require('ws');
 
 const [url, ...channels] = process.argv.slice(2);
 const socket = new WebSocket(url, { handshakeTimeout: 10000 });
