@@ -11,8 +11,10 @@
  */
 #include "postgres.h"
 
+#include "backend/deadline_watch.h"
 #include "backend/extension_watch.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
 #include "bus/ring.h"
@@ -38,8 +40,10 @@ _PG_init(void)
 	SharedAddPart(&processes_part);
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
+	SharedAddPart(&deadline_part);
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();
+	DeadlineWatchInit();
 	GatewaysRegister();
 }

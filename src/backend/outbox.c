@@ -150,9 +150,8 @@ delay(int most)
 #define inject_delay(window) ((void) 0)
 #endif
 
-/* Is this the database that quizrt.database names? */
-static bool
-database_is_served(void)
+bool
+DatabaseIsServed(void)
 {
 	/* a database can't be renamed while a session is connected to it */
 	static char *name = NULL;
@@ -171,7 +170,7 @@ database_is_served(void)
 bool
 OutboxInUse(void)
 {
-	return RingInUse() && database_is_served();
+	return RingInUse() && DatabaseIsServed();
 }
 
 /*
