@@ -83,7 +83,8 @@ BEGIN
 		deadline, attempts, submitted, type);
 	closing := replace(format('WITH due AS MATERIALIZED ('
 		'SELECT attempt.tableoid AS t, attempt.ctid AS c '
-		'FROM pg_catalog.unnest($1::oid[], $2::tid[]) AS place(t, c), %1$s '
+		'FROM ROWS FROM (pg_catalog.unnest($1::oid[]), '
+		'pg_catalog.unnest($2::tid[])) AS place(t, c), %1$s '
 		'WHERE attempt.ctid == place.c AND attempt.tableoid == place.t '
 		'AND %2$s IS NULL AND %3$s OPERATOR(pg_catalog.<=) $3::%4$s '
 		'FOR NO KEY UPDATE OF attempt SKIP LOCKED), '

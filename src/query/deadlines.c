@@ -53,6 +53,7 @@
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -432,9 +433,11 @@ close_in_transaction(const Queries *queries, TimestampTz now, Due *due,
 	(void) set_config_option("synchronous_commit", "local", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	enable_timeout_after(STATEMENT_TIMEOUT, quizrt_query_timeout);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	run_closing(queries, now, due, count);
 	SPI_finish();
+	PopActiveSnapshot();
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	CommitTransactionCommand();
 }
