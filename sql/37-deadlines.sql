@@ -44,7 +44,8 @@ $$;
  *	next		the first deadline after $1
  *	closing		closes those of the attempts at $1 (tables), $2 (places) that
  *				are open, due at $3, and locked by nobody: where they were,
- *				and whether they are closed then
+ *				and whether they are closed then.  (A place exists in each
+ *				partition; what else is due there may be closed as well.)
  *
  * The last one runs triggers of the application, with the search_path that
  * these find when anybody writes.  It names its operators' schema, so that
@@ -83,9 +84,8 @@ BEGIN
 		deadline, attempts, submitted, type);
 	closing := replace(format('WITH due AS MATERIALIZED ('
 		'SELECT attempt.tableoid AS t, attempt.ctid AS c '
-		'FROM ROWS FROM (pg_catalog.unnest($1::oid[]), '
-		'pg_catalog.unnest($2::tid[])) AS place(t, c), %1$s '
-		'WHERE attempt.ctid == place.c AND attempt.tableoid == place.t '
+		'FROM %1$s WHERE attempt.ctid == ANY ($2::tid[]) '
+		'AND attempt.tableoid == ANY ($1::oid[]) '
 		'AND %2$s IS NULL AND %3$s OPERATOR(pg_catalog.<=) $3::%4$s '
 		'FOR NO KEY UPDATE OF attempt SKIP LOCKED), '
 		'closed AS (UPDATE %1$s SET %5$s FROM due '

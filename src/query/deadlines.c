@@ -57,9 +57,14 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-/* Attempts closed in one transaction, and what one adds to the ring. */
+/* Attempts found at a time, closed in one transaction, and what one adds to
+ * the ring. */
+#define MAX_FOUND			1000
 #define MAX_BATCH			100
 #define EVENTS_OF_ATTEMPT	2048
+
+/* What was found is looked up again when it is older than this. */
+#define FOUND_VALID_MS		1000
 
 /* When to come back to a row that was locked, and to one that failed. */
 #define LOCKED_DELAY_MS		200
@@ -83,6 +88,7 @@ typedef struct Due
 	Oid			table;
 	ItemPointerData place;
 	char		id[MAX_TOPIC_LENGTH + 1];	/* longer ids are cut */
+	bool		alone;			/* it was in a batch that failed */
 	bool		tried;			/* it wasn't locked */
 	bool		closed;
 } Due;
@@ -96,20 +102,29 @@ typedef struct Retry
 	int			delay;			/* 0: it was locked */
 } Retry;
 
-/* What quizrt.deadline_queries() said, in the turn's memory. */
+/* What quizrt.deadline_queries() said. */
 typedef struct Queries
 {
 	Oid			owner;
-	char	   *due;			/* NULL: attempts are not ours to close */
+	char	   *due;
 	char	   *next;
-	char	   *closing;
+	char	   *closing;		/* NULL: attempts are not ours to close */
 } Queries;
+
+/* The last look. */
+typedef struct Found
+{
+	MemoryContext context;		/* of all that is here */
+	TimestampTz at;
+	Queries		queries;
+	TimestampTz next;			/* deadline after all that are due */
+	int			count;			/* attempts that are left to close */
+	Due			due[MAX_FOUND]; /* the last one comes first */
+} Found;
 
 static HTAB *retries = NULL;
 
-/* What failed together and is to be tried alone; the last one is next. */
-static Due	alone[MAX_BATCH];
-static int	nalone = 0;
+static Found *found = NULL;
 
 /* Smaller while batches fail. */
 static int	batch_size = MAX_BATCH;
@@ -242,7 +257,8 @@ text_column(int column)
 {
 	Datum		value;
 
-	return QueryColumn(0, column, &value) ? TextDatumGetCString(value) : NULL;
+	return QueryColumn(0, column, &value) ?
+		MemoryContextStrdup(found->context, TextDatumGetCString(value)) : NULL;
 }
 
 static void
@@ -260,16 +276,6 @@ get_queries(Queries *queries)
 	queries->due = text_column(2);
 	queries->next = text_column(3);
 	queries->closing = text_column(4);
-}
-
-/* So few that their events leave room in an entry of the ring. */
-static int
-batch_limit(void)
-{
-	int			limit = (int) Min(RingMaxEntrySize() / EVENTS_OF_ATTEMPT,
-								  MAX_BATCH);
-
-	return Max(Min(limit, batch_size), 1);
 }
 
 static void
@@ -290,66 +296,75 @@ take_due(Due *due, uint64 row, TimestampTz now)
 		retry->seen = now;
 }
 
-/* Find attempts that are due by now; how many. */
-static int
-find_due(const Queries *queries, TimestampTz now, Due *due, int limit)
+/* Find attempts that are due.  The latest come first in the list. */
+static void
+find_due(void)
 {
 	QueryParameters parameters = {3, {TIMESTAMPTZOID, TEXTARRAYOID, INT8OID}};
 
-	parameters.values[0] = TimestampTzGetDatum(now);
-	parameters.values[1] = ids_to_leave_out(now);
-	parameters.values[2] = Int64GetDatum(limit);
-	QueryRun(&due_query, queries->due, &parameters);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		take_due(&due[row], row, now);
-	return (int) SPI_processed;
+	parameters.values[0] = TimestampTzGetDatum(found->at);
+	parameters.values[1] = ids_to_leave_out(found->at);
+	parameters.values[2] = Int64GetDatum(MAX_FOUND);
+	QueryRun(&due_query, found->queries.due, &parameters);
+	found->count = (int) SPI_processed;
+	for (int i = 0; i < found->count; i++)
+		take_due(&found->due[i], found->count - 1 - i, found->at);
 }
 
 static TimestampTz
-find_next(const Queries *queries, TimestampTz now)
+find_next(void)
 {
 	QueryParameters parameters = {1, {TIMESTAMPTZOID}};
 	Datum		value;
 
-	parameters.values[0] = TimestampTzGetDatum(now);
-	QueryRun(&next_query, queries->next, &parameters);
+	parameters.values[0] = TimestampTzGetDatum(found->at);
+	QueryRun(&next_query, found->queries.next, &parameters);
 	if (SPI_processed == 0 || !QueryColumn(0, 1, &value))
 		return DEADLINE_NONE;
 	return DatumGetTimestampTz(value);
 }
 
-/*
- * Find what is due and, where that is not all that fits, the next deadline.
- * The texts of the queries outlive the transaction, in "context".
- */
-static int
-look(MemoryContext context, Queries *queries, TimestampTz now, Due *due,
-	 TimestampTz *next)
+/* Nothing, until something is found. */
+static void
+reset_found(void)
 {
-	int			limit = batch_limit();
-	int			count = 0;
+	MemoryContext context = found != NULL ? found->context :
+		AllocSetContextCreate(TopMemoryContext, "quizrt deadlines",
+							  ALLOCSET_DEFAULT_SIZES);
+
+	found = NULL;
+	MemoryContextReset(context);
+	found = MemoryContextAlloc(context, sizeof(Found));
+	found->context = context;
+	found->at = GetCurrentTimestamp();
+	memset(&found->queries, 0, sizeof(Queries));
+	found->next = DEADLINE_NONE;
+	found->count = 0;
+}
+
+/* Find what is due and, where that is not all that fits, the next deadline. */
+static void
+look(void)
+{
 	SnapshotJoin join;
 	QueryUser	saved;
 
-	memset(queries, 0, sizeof(*queries));
-	*next = DEADLINE_NONE;
+	reset_found();
 	if (!WorkerBegin(&join))
-		return 0;				/* the next look at the database ends us */
+		return;					/* the next look at the database ends us */
 	SPI_connect();
-	get_queries(queries);
-	if (queries->closing != NULL)
+	get_queries(&found->queries);
+	if (found->queries.closing != NULL)
 	{
-		queries->closing = MemoryContextStrdup(context, queries->closing);
-		QueryBeginAs(queries->owner, &saved);
-		count = find_due(queries, now, due, limit);
-		*next = count < limit ? find_next(queries, now) : now;
+		QueryBeginAs(found->queries.owner, &saved);
+		find_due();
+		found->next = found->count < MAX_FOUND ? find_next() : found->at;
 		QueryEndAs(&saved);
 	}
 	SPI_finish();
 	WorkerEnd();
-	if (count < limit)
-		forget_gone(now);
-	return count;
+	if (found->count < MAX_FOUND)
+		forget_gone(found->at);
 }
 
 /*
@@ -403,20 +418,20 @@ take_result(Due *due, int count, uint64 row)
 }
 
 static void
-run_closing(const Queries *queries, TimestampTz now, Due *due, int count)
+run_closing(Due *due, int count)
 {
 	QueryParameters parameters = {3, {OIDARRAYOID, TIDARRAYOID, TIMESTAMPTZOID}};
 	QueryUser	saved;
 
-	QueryBeginAs(queries->owner, &saved);
+	QueryBeginAs(found->queries.owner, &saved);
 	if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not make constraints immediate");
 	parameters.values[0] = tables_of(due, count);
 	parameters.values[1] = places_of(due, count);
-	parameters.values[2] = TimestampTzGetDatum(now);
+	parameters.values[2] = TimestampTzGetDatum(found->at);
 	for (int i = 0; i < count; i++)
 		due[i].tried = due[i].closed = false;
-	QueryRunWriting(&closing_query, queries->closing, &parameters);
+	QueryRunWriting(&closing_query, found->queries.closing, &parameters);
 	for (uint64 row = 0; row < SPI_processed; row++)
 		take_result(due, count, row);
 	QueryEndAs(&saved);
@@ -424,8 +439,7 @@ run_closing(const Queries *queries, TimestampTz now, Due *due, int count)
 
 /* A transaction of its own, not the one that found them: this one writes. */
 static void
-close_in_transaction(const Queries *queries, TimestampTz now, Due *due,
-					 int count)
+close_in_transaction(Due *due, int count)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -435,7 +449,7 @@ close_in_transaction(const Queries *queries, TimestampTz now, Due *due,
 	enable_timeout_after(STATEMENT_TIMEOUT, quizrt_query_timeout);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	run_closing(queries, now, due, count);
+	run_closing(due, count);
 	SPI_finish();
 	PopActiveSnapshot();
 	disable_timeout(STATEMENT_TIMEOUT, false);
@@ -444,8 +458,7 @@ close_in_transaction(const Queries *queries, TimestampTz now, Due *due,
 
 /* Close attempts together, all or none; false if that failed. */
 static bool
-close_together(const Queries *queries, TimestampTz now, Due *due, int count,
-			   MemoryContext context)
+close_together(Due *due, int count, MemoryContext context)
 {
 	const char *what = count > 1 ? NULL :
 		psprintf("could not close attempt %s at its deadline", due[0].id);
@@ -453,7 +466,7 @@ close_together(const Queries *queries, TimestampTz now, Due *due, int count,
 
 	PG_TRY();
 	{
-		close_in_transaction(queries, now, due, count);
+		close_in_transaction(due, count);
 		done = true;
 	}
 	PG_CATCH();
@@ -492,52 +505,75 @@ take_note(const Due *due)
 	return try_again(due->id, due->tried);
 }
 
+/* So few that their events leave room in an entry of the ring. */
+static int
+batch_limit(void)
+{
+	int			limit = (int) Min(RingMaxEntrySize() / EVENTS_OF_ATTEMPT,
+								  MAX_BATCH);
+
+	return Max(Min(limit, batch_size), 1);
+}
+
+/* How many at the end of the list are closed together. */
+static int
+next_batch(void)
+{
+	int			limit = Min(batch_limit(), found->count);
+	int			count = 1;
+
+	while (count < limit && !found->due[found->count - count].alone &&
+		   !found->due[found->count - count - 1].alone)
+		count++;
+	return count;
+}
+
 /* Close some; false where there is nothing to gain by going on at once. */
 static bool
-close_some(const Queries *queries, TimestampTz now, Due *due, int count,
-		   MemoryContext context)
+close_some(MemoryContext context)
 {
+	int			count = next_batch();
+	Due		   *due = &found->due[found->count - count];
 	bool		good = true;
 
-	if (close_together(queries, now, due, count, context))
+	if (!close_together(due, count, context))
+	{
+		batch_size = Max(count / 2, 1);
+		for (int i = 0; i < count && count > 1; i++)
+			due[i].alone = true;
+		if (count > 1)
+			return true;
+		good = try_again(due->id, true);
+	}
+	else
 	{
 		batch_size = Min(batch_size * 2, MAX_BATCH);
 		for (int i = 0; i < count; i++)
 			good &= take_note(&due[i]);
-		return good;
 	}
-	if (count == 1)
-		return try_again(due[0].id, true);
-	batch_size = Max(count / 2, 1);
-	memcpy(alone, due, count * sizeof(Due));
-	nalone = count;
-	return true;
+	found->count -= count;
+	return good;
 }
 
-/* One turn's work; returns when there is more. */
+/*
+ * One turn's work; returns when there is more.  The next deadline is only
+ * what a look in this turn says, if it has found nothing else to do: whatever
+ * committed since an earlier look was announced before this turn began, and
+ * forgotten then.
+ */
 static TimestampTz
 work(TimestampTz now, MemoryContext context)
 {
-	Due		   *due = palloc(MAX_BATCH * sizeof(Due));
-	Queries		queries;
-	TimestampTz next;
-	int			count = look(context, &queries, now, due, &next);
-
+	if (found == NULL || found->count == 0 || now < found->at ||
+		TimestampDifferenceExceeds(found->at, now, FOUND_VALID_MS))
+		look();
 	MemoryContextSwitchTo(context);
-	if (queries.closing == NULL)
-	{
-		nalone = 0;
-		return DEADLINE_NONE;
-	}
-	if (nalone > 0)
-	{
-		*due = alone[--nalone];
-		count = 1;
-		next = now;
-	}
-	if (count > 0 && !close_some(&queries, now, due, count, context))
-		return TimestampTzPlusMilliseconds(now, ERROR_DELAY_MS);
-	return nalone > 0 ? now : Min(next, first_retry());
+	if (found->count == 0)
+		return Min(found->next, first_retry());
+	if (close_some(context))
+		return now;
+	found->count = 0;
+	return TimestampTzPlusMilliseconds(now, ERROR_DELAY_MS);
 }
 
 bool
@@ -559,6 +595,8 @@ DeadlinesServe(int worker, MemoryContext context)
 	{
 		RecoverFromError("could not look for attempts whose time is up",
 						 context);
+		if (found != NULL)
+			found->count = 0;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
