@@ -114,15 +114,14 @@ SELECT a.relation,
 	format('SELECT attempt.tableoid, attempt.ctid, (%s) IS NOT NULL '
 		'FROM %s WHERE %s FOR NO KEY UPDATE OF attempt',
 		submitted, attempts, quizrt.quiz_id_is('attempts', 'attempt_id', '$1')),
-	format('UPDATE %1$s SET %2$s '
-		'WHERE attempt.tableoid OPERATOR(pg_catalog.=) $1 '
-		'AND attempt.ctid OPERATOR(pg_catalog.=) $2 AND (%3$s) IS NULL '
-		'RETURNING (%3$s) IS NOT NULL', attempts,
-		quizrt.close_assignments('pg_catalog.clock_timestamp()', '$3'),
-		submitted)
+	'UPDATE ' || attempts || ' SET ' || assignments ||
+	format(' WHERE attempt.tableoid OPERATOR(pg_catalog.=) $1 '
+		'AND attempt.ctid OPERATOR(pg_catalog.=) $2 AND (%1$s) IS NULL '
+		'RETURNING (%1$s) IS NOT NULL', submitted)
 FROM quizrt.attachments AS a,
 	quizrt.quiz_table('attempts') AS attempts,
-	quizrt.quiz_term('attempts', 'submitted_at') AS submitted
+	quizrt.quiz_term('attempts', 'submitted_at') AS submitted,
+	quizrt.close_assignments('pg_catalog.clock_timestamp()', '$3') AS assignments
 WHERE a.role = 'attempts'
 $$;
 
