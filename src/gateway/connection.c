@@ -47,6 +47,12 @@
 /* What a client must take within quizrt.send_timeout when it is too slow. */
 #define LEAST_PROGRESS	(16 * 1024)
 
+/* How many times quizrt.query_timeout a credential may take to be checked. */
+#define ASKING_TIMES	10
+
+/* How many times quizrt.max_queue_size may wait in snapshots. */
+#define SNAPSHOT_ROOM	8
+
 /* The span over which quizrt.max_error_rate is judged. */
 #define ERROR_SPAN		10
 
@@ -214,10 +220,12 @@ enter(Connection *connection, ConnectionState state)
 			break;
 		case CONNECTION_ASKING:
 
-			/* The question has a deadline of its own; this is for the case
-			 * that its answer could not be dealt with. */
-			connection->deadline = gateway_now + 2 *
-				(TimeMs) quizrt_query_timeout;
+			/*
+			 * The question has a deadline of its own, and may be asked again.
+			 * This is for the case that the answer could not be dealt with.
+			 */
+			connection->deadline = gateway_now +
+				(TimeMs) quizrt_query_timeout * ASKING_TIMES;
 			break;
 		case CONNECTION_OPEN:
 			connection->deadline = NEVER;
@@ -388,31 +396,30 @@ append(Connection *connection, Frame *frame)
 }
 
 /*
- * Is there as much waiting as may be?  Snapshots count apart: one is accepted
- * whatever its size, but not one upon the other.
+ * Has the client to take something first?  What is exempt from the limit has
+ * a wider one: there may be a snapshot for each of a client's channels.
  */
 static bool
-queue_is_full(const OutputQueue *queue, const Frame *frame)
+is_too_slow(const Connection *connection)
 {
-	return queue->bytes > (Size) quizrt_max_queue_size ||
-		(frame->exempt &&
-		 queue->exempt_bytes > (Size) quizrt_max_queue_size);
+	return connection->output.bytes > (Size) quizrt_max_queue_size ||
+		connection->output.exempt_bytes >
+		(Size) quizrt_max_queue_size * SNAPSHOT_ROOM;
 }
 
-bool
+SendResult
 ConnectionSend(Connection *connection, Frame *frame)
 {
 	if (connection->state != CONNECTION_OPEN)
-		return true;
-	if (frame != NULL && queue_is_full(&connection->output, frame))
+		return SEND_ENDED;
+	if (is_too_slow(connection))
 		connection->lagging = true;
 	if (connection->lagging)
 	{
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
-		return false;
+		return SEND_LEFT_OUT;
 	}
-	append(connection, frame);
-	return true;
+	return append(connection, frame) ? SEND_QUEUED : SEND_ENDED;
 }
 
 void

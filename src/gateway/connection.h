@@ -158,12 +158,19 @@ extern void ConnectionResume(Connection *connection);
  */
 
 /*
- * Queue data: a reference to the frame is taken.  NULL (no memory for the
- * frame) ends the connection.  False: it was left out, because the client is
- * too slow.  It is lagging from then on, until its queue is empty and the
- * dialect (caught_up) makes good for what was left out.
+ * Queue a frame: a reference is taken.  NULL (no memory for the frame) ends
+ * the connection.  Data is not queued where the client is too slow: then
+ * SEND_LEFT_OUT is returned, and the client is lagging until its queue is
+ * empty and the dialect has made good for what was left out.
  */
-extern bool ConnectionSend(Connection *connection, Frame *frame);
+typedef enum SendResult
+{
+	SEND_QUEUED,
+	SEND_LEFT_OUT,
+	SEND_ENDED					/* the connection is not open (any more) */
+} SendResult;
+
+extern SendResult ConnectionSend(Connection *connection, Frame *frame);
 
 /* The same for a frame made for this client only: takes the reference. */
 extern void ConnectionSendOwn(Connection *connection, Frame *frame);

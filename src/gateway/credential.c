@@ -68,7 +68,9 @@ CredentialAsk(Connection *connection, CredentialPurpose purpose,
 {
 	if (connection->state == CONNECTION_HEAD)
 		ConnectionAsking(connection);
-	ask(connection, purpose, EventTextOf(credential), answered);
+	if (connection->state == CONNECTION_ASKING ||
+		connection->state == CONNECTION_OPEN)
+		ask(connection, purpose, EventTextOf(credential), answered);
 }
 
 static void

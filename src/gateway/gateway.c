@@ -65,7 +65,6 @@ static int	gateway_number;
 static WaitEventSet *wait_set;
 static MemoryContext turn_context;
 static uint32 wait_event;
-static bool closing_all = false;
 
 void
 GatewaysRegister(void)
@@ -199,15 +198,15 @@ serve_reload(void)
 	ConnectionsReload();
 }
 
-/* Close everybody when draining begins, or the process is to end. */
+/*
+ * Close everybody while draining, or when the process is to end: in every
+ * turn, as whoever was at the door when that began may have come in since.
+ */
 static void
 serve_draining(void)
 {
-	bool		wanted = ShutdownRequestPending || DrainingGet();
-
-	if (wanted && !closing_all)
+	if (ShutdownRequestPending || DrainingGet())
 		ConnectionsCloseAll();
-	closing_all = wanted;
 }
 
 static bool

@@ -102,6 +102,12 @@ extern bool QuizHasSnapshot(EventText topic);
  */
 extern void QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot);
 
+/*
+ * The client may have missed something: nothing more until a fresh snapshot
+ * has been sent, or "Updates lost" at once.  May end the connection.
+ */
+extern void QuizRefresh(Subscription *subscription);
+
 /* EVENT_RESYNC and EVENT_RANKING. */
 extern void QuizResynchronise(const Event *event);
 extern void QuizRankingChanged(const Event *event);

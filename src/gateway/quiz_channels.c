@@ -474,7 +474,9 @@ owners_known(Request *request)
 		RequestedChannel *channel = &request->channels[i];
 		EventText	topic = EventTextOf(channel->topic);
 
-		if (channel->state != CHANNEL_ALLOWED || !QuizHasSnapshot(topic))
+		/* Who is subscribed already gets a fresh one: send_snapshots(). */
+		if (channel->state != CHANNEL_ALLOWED || !QuizHasSnapshot(topic) ||
+			QuizFindChannel(request->connection->session, topic) != NULL)
 			continue;
 		channel->wait = SnapshotWanted(topic, false, snapshot_ready, channel);
 		request->waits++;
@@ -565,7 +567,11 @@ enter_subscription(RequestedChannel *channel)
 	session->nchannels++;
 }
 
-/* The snapshots follow the verdicts; false as in send_verdicts(). */
+/*
+ * The snapshots follow the verdicts; false as in send_verdicts().  A client
+ * that is subscribed already has seen updates since any snapshot that there
+ * is: it gets one that is made after them, and nothing before that.
+ */
 static bool
 send_snapshots(Request *request)
 {
@@ -576,12 +582,17 @@ send_snapshots(Request *request)
 		RequestedChannel *channel = &request->channels[i];
 		Subscription *subscription;
 
-		if (channel->state != CHANNEL_ALLOWED || channel->snapshot == NULL)
+		if (channel->state != CHANNEL_ALLOWED ||
+			!QuizHasSnapshot(EventTextOf(channel->topic)))
 			continue;
 		subscription = QuizFindChannel(connection->session,
 									   EventTextOf(channel->topic));
-		if (subscription != NULL)
+		if (subscription == NULL)
+			continue;
+		if (channel->snapshot != NULL)
 			QuizSendSnapshot(subscription, channel->snapshot);
+		else
+			QuizRefresh(subscription);
 		if (connection->state != CONNECTION_OPEN)
 			return false;
 	}
