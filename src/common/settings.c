@@ -30,6 +30,8 @@ char	   *quizrt_allowed_origins;
 char	   *quizrt_tls_cert_file;
 char	   *quizrt_tls_key_file;
 int			quizrt_tls_min_protocol = TLS1_2_VERSION;
+bool		quizrt_deflate = true;
+char	   *quizrt_echo_path;
 int			quizrt_max_connections = 10000;
 int			quizrt_max_connections_per_address = 0;
 int			quizrt_max_handshakes = 10000;
@@ -146,6 +148,17 @@ check_claim(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+static bool
+check_path(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] != '\0' && (*newval)[0] != '/')
+	{
+		GUC_check_errdetail("A path begins with \"/\".");
+		return false;
+	}
+	return true;
+}
+
 static char *
 guc_copy(const char *text)
 {
@@ -216,7 +229,7 @@ define_server(GucContext restart)
 	define_string("quizrt.database", "Database that is served.",
 				  &quizrt_database, "postgres", 0, NULL);
 	define_string("quizrt.role",
-				  "Role that the queries run as; empty: the extension's owner.",
+				  "Role that queries of the quiz tables run as; empty: the tables' owner.",
 				  &quizrt_role, "", 0, NULL);
 	define_int("quizrt.gateways", "Number of processes that serve clients.",
 			   &quizrt_gateways, quizrt_gateways, 0, 64, restart, 0);
@@ -244,6 +257,12 @@ define_server(GucContext restart)
 							 "Oldest TLS version that is accepted.", NULL,
 							 &quizrt_tls_min_protocol, TLS1_2_VERSION,
 							 tls_protocols, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_bool("quizrt.deflate",
+				"Compress messages for clients that offer permessage-deflate.",
+				&quizrt_deflate, quizrt_deflate);
+	define_string("quizrt.echo_path",
+				  "Path of an echo for conformance tests; empty: none.",
+				  &quizrt_echo_path, "", GUC_SUPERUSER_ONLY, check_path);
 }
 
 static void

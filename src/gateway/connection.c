@@ -38,6 +38,7 @@
 #include "gateway/routes.h"
 #include "gateway/tls.h"
 #include "utils/memutils.h"
+#include "wire/deflate.h"
 
 /* Bytes read from one client, and written to one, in a turn. */
 #define READ_SIZE		(64 * 1024)
@@ -395,6 +396,15 @@ append(Connection *connection, Frame *frame)
 	return true;
 }
 
+/* The same for what may be compressed. */
+static bool
+append_message(Connection *connection, Frame *frame)
+{
+	if (frame != NULL && connection->window_bits > 0)
+		frame = DeflatedFrame(frame, connection->window_bits);
+	return append(connection, frame);
+}
+
 /*
  * Has the client to take something first?  What is exempt from the limit has
  * a wider one: there may be a snapshot for each of a client's channels.
@@ -419,7 +429,7 @@ ConnectionSend(Connection *connection, Frame *frame)
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
 		return SEND_LEFT_OUT;
 	}
-	return append(connection, frame) ? SEND_QUEUED : SEND_ENDED;
+	return append_message(connection, frame) ? SEND_QUEUED : SEND_ENDED;
 }
 
 void
@@ -432,7 +442,7 @@ ConnectionSendOwn(Connection *connection, Frame *frame)
 		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER, "Too slow");
 	}
 	else if (connection->state == CONNECTION_OPEN)
-		append(connection, frame);
+		append_message(connection, frame);
 	if (frame != NULL)
 		FrameRelease(frame);
 }
@@ -642,6 +652,7 @@ pong(Connection *connection, const char *bytes, size_t length)
 typedef struct Message
 {
 	Connection *connection;
+	WsOpcode	opcode;
 	const char *bytes;
 	size_t		length;
 } Message;
@@ -650,9 +661,10 @@ static void
 hand_to_dialect(void *argument)
 {
 	Message    *message = argument;
+	const Dialect *dialect = message->connection->dialect;
 
-	message->connection->dialect->message(message->connection,
-										  message->bytes, message->length);
+	(message->opcode == WS_BINARY ? dialect->binary : dialect->message)
+		(message->connection, message->bytes, message->length);
 }
 
 static bool
@@ -660,7 +672,7 @@ on_message(void *context, WsOpcode opcode, uint16_t code, const char *bytes,
 		   size_t length)
 {
 	Connection *connection = context;
-	Message		message = {connection, bytes, length};
+	Message		message = {connection, opcode, bytes, length};
 
 	switch (opcode)
 	{
@@ -705,6 +717,8 @@ feed(Connection *connection, const char *bytes, size_t length)
 	WsLimits	limits = {0};
 
 	limits.max_message = (size_t) quizrt_max_message_size;
+	limits.allow_binary = connection->dialect->binary != NULL;
+	limits.deflate = connection->window_bits > 0;
 	if (!WsFeed(&connection->reader, &limits, bytes, length,
 				&websocket_handler, connection) &&
 		is_websocket(connection->state))
@@ -872,6 +886,7 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 	StringInfoData response;
 	HttpRequest request;
 	Frame	   *frame;
+	char		extensions[DEFLATE_ANSWER_SIZE];
 
 	if (!ConnectionRequest(connection, &request))
 	{
@@ -886,8 +901,13 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 		ConnectionRefuse(connection, 503, "Too many connections");
 		return;
 	}
+	if (quizrt_deflate)
+		connection->window_bits =
+			DeflateNegotiate(request.websocket_extensions, extensions,
+							 sizeof(extensions));
 	initStringInfo(&response);
-	HttpAppendUpgrade(&response, &request, protocol, NULL);
+	HttpAppendUpgrade(&response, &request, protocol,
+					  connection->window_bits > 0 ? extensions : NULL);
 	frame = FrameFromBytes(response.data, response.len);
 	pfree(response.data);
 	if (append(connection, frame))

@@ -102,6 +102,7 @@ typedef struct Connection
 	uint32		head_length;
 	uint32		head_size;
 	WsReader   *reader;
+	int			window_bits;	/* of permessage-deflate; 0: not negotiated */
 
 	OutputQueue output;
 

@@ -37,6 +37,7 @@
 #include "common/settings.h"
 #include "gateway/addresses.h"
 #include "gateway/connection.h"
+#include "gateway/echo.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/listener.h"
@@ -160,6 +161,7 @@ start(void)
 
 	ClockRead();
 	raise_descriptor_limit();
+	EchoAnnounce();
 	PollerInit();
 	TopicsInit();
 	AddressesInit();
@@ -194,6 +196,7 @@ serve_reload(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	EchoAnnounce();
 	ListenersReload();
 	ConnectionsReload();
 }

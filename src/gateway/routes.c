@@ -23,6 +23,7 @@ const Dialect *const dialects[] = {
 	&dashboard_dialect,
 	&security_events_dialect,
 	&security_system_dialect,
+	&echo_dialect,
 	NULL
 };
 
@@ -33,7 +34,8 @@ DialectOfPath(HttpText path)
 	{
 		const Dialect *dialect = dialects[i];
 
-		if (HttpTextIs(path, dialect->path) &&
+		if (HttpTextIs(path, dialect->path != NULL ? dialect->path :
+					   quizrt_echo_path) &&
 			(dialect->enabled == NULL || dialect->enabled()))
 			return dialect;
 	}
