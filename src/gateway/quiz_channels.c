@@ -722,11 +722,6 @@ rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
 						"Access could not be verified");
 		return;
 	}
-	if (mark->broken)
-	{
-		recheck(request);
-		return;
-	}
 	if (!take_rechecked(request, &cursor))
 		return;
 	StreamReplay(mark, &join, replay_revocation, request);
