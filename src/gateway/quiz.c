@@ -394,7 +394,9 @@ rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
 						"Access could not be verified");
 	else if (answer.verdict != CREDENTIAL_ACCEPTED)
 		ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, "Access revoked");
-	else if (mark->broken)
+	else if (!mark->broken)
+		QuizVerified(connection);
+	else if (!QuizLossPending())
 		QuizRecheckCredential(connection);
 }
 

@@ -232,12 +232,15 @@ send_to(Topic *topic, Frame *frame, bool conclude)
 	for (uint32 i = topic->count; i-- > 0;)
 	{
 		Connection *connection = topic->subscribers[i].connection;
+		Subscription *subscription = topic->subscribers[i].subscription;
 
-		if (topic->subscribers[i].subscription->held)
+		if (subscription->held)
 			continue;
-		if (connection->lagging)
-			topic->subscribers[i].subscription->lost = true;
 		ConnectionSend(connection, frame);
+
+		/* It may be the first that is left out.  (Or the connection ended.) */
+		if (connection->state == CONNECTION_OPEN && connection->lagging)
+			subscription->lost = true;
 		if (conclude)
 			topic->dialect->conclude(connection);
 		sent++;

@@ -177,6 +177,7 @@ typedef struct Subscription
 	SubscriptionState state;
 	bool		live;			/* confirmed: updates may come */
 	bool		shown;			/* a snapshot has come */
+	bool		veiled;			/* a TRUNCATE hid its answers */
 	bool		owned;			/* something of its owner's time has come */
 	Clock		clocks[MAX_WRITERS];
 	Attempt    *attempts;
@@ -185,7 +186,6 @@ typedef struct Subscription
 	char	   *board;			/* a leaderboard as the truth prints it */
 	int			mark;			/* the last rest it was told of */
 	bool		settled;		/* was found equal to SQL in this rest */
-	double		gap;			/* since when a gap has not been owned up to */
 } Subscription;
 
 /* A subscription ends, or begins anew. */
