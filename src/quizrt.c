@@ -11,8 +11,10 @@
  */
 #include "postgres.h"
 
+#include "backend/deadline_watch.h"
 #include "backend/extension_watch.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
 #include "bus/report.h"
@@ -42,8 +44,10 @@ _PG_init(void)
 	SharedAddPart(&mailbox_part);
 	SharedAddPart(&report_part);
 	SharedAddPart(&rate_limit_part);
+	SharedAddPart(&deadline_part);
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();
+	DeadlineWatchInit();
 	GatewaysRegister();
 }

@@ -22,7 +22,10 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "backend/change.h"
+#include "backend/deadline_watch.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
+#include "catalog/pg_type.h"
 #include "common/render.h"
 #include "utils/builtins.h"
 #include "utils/combocid.h"
@@ -673,6 +676,32 @@ track_change(Change *change)
 }
 
 /*
+ * An attempt that is open and has a deadline: the query workers are to know.
+ * Attempts whose columns are expressions are not closed by them.
+ */
+static void
+watch_deadline(const Change *change)
+{
+	const Attachment *attachment = change->attachment;
+	AttrNumber	column = attachment->deadline_column;
+	Datum		deadline;
+	bool		isnull;
+
+	if (attachment->role != ROLE_ATTEMPTS || change->new == NULL ||
+		column <= 0 || attachment->tracked[ATTEMPT_SUBMITTED] <= 0 ||
+		!slot_attisnull(change->new, attachment->tracked[ATTEMPT_SUBMITTED]))
+		return;
+	deadline = slot_getattr(change->new, column, &isnull);
+	if (isnull)
+		return;
+	if (TupleDescAttr(change->new->tts_tupleDescriptor,
+					  column - 1)->atttypid == TIMESTAMPTZOID)
+		DeadlineWatch(DatumGetTimestampTz(deadline));
+	else
+		DeadlineWatch(DEADLINE_UNKNOWN);
+}
+
+/*
  * quizrt.quiz_change(): after each row, on every attached table
  */
 Datum
@@ -685,12 +714,18 @@ quizrt_quiz_change(PG_FUNCTION_ARGS)
 	AsOwner		saved;
 	bool		tracked_here;
 
-	if (!OutboxInUse())
+	if (!DeadlineInUse() || !DatabaseIsServed())
 		return PointerGetDatum(NULL);
 
 	describe_change(data, &change);
 	change.attachment = AttachmentOfTrigger(data);
 	change.function = data->tg_trigger->tgfoid;
+	watch_deadline(&change);
+	if (!OutboxInUse())
+	{
+		AttachmentRelease();
+		return PointerGetDatum(NULL);
+	}
 
 	/* most updates change nothing that matters, and then cost nothing */
 	tracked_here = change.attachment->queries[QUERY_FIELDS] == NULL;

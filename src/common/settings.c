@@ -229,7 +229,7 @@ define_server(GucContext restart)
 	define_string("quizrt.database", "Database that is served.",
 				  &quizrt_database, "postgres", 0, NULL);
 	define_string("quizrt.role",
-				  "Role that the queries run as; empty: the extension's owner.",
+				  "Role that queries of the quiz tables run as; empty: the tables' owner.",
 				  &quizrt_role, "", 0, NULL);
 	define_int("quizrt.gateways", "Number of processes that serve clients.",
 			   &quizrt_gateways, quizrt_gateways, 0, 64, restart, 0);
