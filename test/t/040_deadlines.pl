@@ -157,7 +157,7 @@ note 'triggers that fail';
 {
 	my $offset = -s $node->logfile;
 
-	$node->sql(<<~'END');
+	$node->sql(<<~'SQL');
 		CREATE FUNCTION quiz.fail() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
 			IF EXISTS (SELECT FROM quiz.participants AS p
@@ -177,7 +177,7 @@ note 'triggers that fail';
 		CREATE CONSTRAINT TRIGGER late AFTER UPDATE OF submitted_at ON quiz.attempts
 		DEFERRABLE INITIALLY DEFERRED
 		FOR EACH ROW EXECUTE FUNCTION quiz.fail('Late');
-		END
+		SQL
 
 	my %failing = map { $_ => attempt(3600, alias => $_) } qw(Fail Veto Late);
 	my @good = map { attempt(3600) } 1 .. 5;
@@ -228,7 +228,7 @@ note 'triggers that take too long';
 note 'rights';
 
 {
-	$node->sql(<<~'END');
+	$node->sql(<<~'SQL');
 		CREATE ROLE app;
 		GRANT USAGE ON SCHEMA quiz TO app;
 		GRANT SELECT ON ALL TABLES IN SCHEMA quiz TO app;
@@ -256,7 +256,7 @@ note 'rights';
 		ALTER TABLE quiz.answers OWNER TO app;
 		ALTER TABLE quiz.flags OWNER TO app;
 		ALTER TABLE quiz.attempts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-		END
+		SQL
 
 	my $attempt = attempt(0.3);
 
