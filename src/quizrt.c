@@ -17,6 +17,8 @@
 #include "bus/deadline.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
+#include "bus/report.h"
+#include "bus/rate_limit.h"
 #include "bus/ring.h"
 #include "common/settings.h"
 #include "common/shared.h"
@@ -40,6 +42,8 @@ _PG_init(void)
 	SharedAddPart(&processes_part);
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
+	SharedAddPart(&report_part);
+	SharedAddPart(&rate_limit_part);
 	SharedAddPart(&deadline_part);
 	SharedInstallHooks();
 	LauncherRegister();

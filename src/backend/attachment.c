@@ -81,6 +81,10 @@ static const char *const role_names[] = {
 	[ROLE_ANSWERS] = "answers",
 	[ROLE_FLAGS] = "flags",
 	[ROLE_RELATED] = "related",
+	[ROLE_ANALYSIS_RUNS] = "analysis_runs",
+	[ROLE_SECURITY_EVENTS] = "security_events",
+	[ROLE_SERVICES] = "services",
+	[ROLE_SYSTEM_STATUS] = "system_status",
 };
 
 /*
@@ -221,14 +225,16 @@ ask_for_queries(Attachment *attachment, Oid function_owner, const char *role,
 	Oid			types[3] = {OIDOID, TEXTOID, TEXTOID};
 	Datum		values[3];
 	AsOwner		saved;
+	int			result;
 
 	BeginAs(function_owner, &saved);
 	values[0] = ObjectIdGetDatum(attachment->relation);
 	values[1] = CStringGetTextDatum(role);
 	values[2] = CStringGetTextDatum(columns);
-	if (SPI_execute_with_args("SELECT * FROM quizrt.quiz_queries($1, $2, $3::json)",
-							  3, types, values, NULL, false, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
+	result = SPI_execute_with_args("SELECT * FROM quizrt.quiz_queries("
+								   "$1, $2, $3::json)", 3, types, values,
+								   NULL, false, 1);
+	if (result != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not get the queries of a quiz table");
 	take_tracked(attachment);
 	take_depends(attachment);
@@ -240,11 +246,13 @@ static void
 describe_params(Attachment *attachment, TupleDesc desc)
 {
 	int			n = 2;
+	int			most = desc->natts + n;
 
 	attachment->param_types = MemoryContextAlloc(attachment->context,
-												 (desc->natts + 2) * sizeof(Oid));
-	attachment->param_columns = MemoryContextAllocZero(attachment->context,
-													   (desc->natts + 2) * sizeof(AttrNumber));
+												 most * sizeof(Oid));
+	attachment->param_columns =
+		MemoryContextAllocZero(attachment->context,
+							   most * sizeof(AttrNumber));
 	attachment->param_types[0] = XIDOID;
 	attachment->param_types[1] = CIDOID;
 	for (int i = 0; i < desc->natts; i++)

@@ -21,7 +21,7 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "backend/attachment.h"
+#include "backend/change.h"
 #include "backend/deadline_watch.h"
 #include "backend/outbox.h"
 #include "bus/deadline.h"
@@ -78,29 +78,6 @@ enum
 #define FLAG_LABEL				HEAD_COUNT
 #define FLAG_TIME				(HEAD_COUNT + 1)
 #define FLAG_COLUMNS			(HEAD_COUNT + 2)
-
-#define MAX_COLUMNS				FINISH_COLUMNS
-
-/* A change of a row, on its way to the outbox. */
-typedef struct Change
-{
-	Attachment *attachment;
-	TupleTableSlot *old;		/* NULL in an INSERT */
-	TupleTableSlot *new;		/* NULL in a DELETE */
-	HeapTuple	new_tuple;
-	TrackedFields was;
-	TrackedFields is;
-	uint32		difference;		/* tracked fields that an UPDATE changed */
-} Change;
-
-/* The row that a message is made of. */
-typedef struct MessageRow
-{
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	Datum		values[MAX_COLUMNS];
-	bool		nulls[MAX_COLUMNS];
-} MessageRow;
 
 /*
  * Topics
@@ -185,9 +162,8 @@ run(const Change *change, QuizQuery query, TupleTableSlot *row)
 						 InvalidTransactionId, FirstCommandId);
 }
 
-/* Run a query for the new row; false where it finds nothing. */
-static bool
-fetch_message(const Change *change, QuizQuery query, int columns,
+bool
+ChangeMessage(const Change *change, QuizQuery query, int columns,
 			  MessageRow *message)
 {
 	if (run(change, query, change->new) == 0)
@@ -202,8 +178,8 @@ fetch_message(const Change *change, QuizQuery query, int columns,
 	return true;
 }
 
-static const char *
-message_text(const MessageRow *message, int column)
+const char *
+MessageText(const MessageRow *message, int column)
 {
 	return SPI_getvalue(message->tuple, message->desc, column + 1);
 }
@@ -220,8 +196,8 @@ send_update(const MessageRow *message, const char *slug, int last)
 	RenderMembers(&data, message->desc, message->values, message->nulls,
 				  0, last);
 	appendStringInfoChar(&data, '}');
-	update_topics(&event, message_text(message, HEAD_QUIZ),
-				  message_text(message, HEAD_EVENT));
+	update_topics(&event, MessageText(message, HEAD_QUIZ),
+				  MessageText(message, HEAD_EVENT));
 	event.slug = EventTextOf(slug);
 	event.data = EventTextOf(data.data);
 	OutboxAddOrResync(&event);
@@ -230,8 +206,8 @@ send_update(const MessageRow *message, const char *slug, int last)
 static void
 send_ranking_of(const MessageRow *message)
 {
-	send_ranking(message_text(message, HEAD_QUIZ),
-				 message_text(message, HEAD_EVENT));
+	send_ranking(MessageText(message, HEAD_QUIZ),
+				 MessageText(message, HEAD_EVENT));
 }
 
 /* The first two columns of each row found: a quiz and an event. */
@@ -263,7 +239,7 @@ send_finish(const Change *change)
 	Event		event = {EVENT_UPDATE};
 	StringInfoData data;
 
-	if (!fetch_message(change, QUERY_FINISH, FINISH_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_FINISH, FINISH_COLUMNS, &message))
 		return;
 	send_update(&message, "attempt_finished", FINISHED_COLUMNS);
 
@@ -272,7 +248,7 @@ send_finish(const Change *change)
 	RenderMembers(&data, message.desc, message.values, message.nulls,
 				  FINISHED_COLUMNS, FINISH_COLUMNS);
 	appendStringInfoChar(&data, '}');
-	add_topic(&event, "notification", message_text(&message, HEAD_ATTEMPT));
+	add_topic(&event, "notification", MessageText(&message, HEAD_ATTEMPT));
 	event.slug = EventTextOf("attempt_closed");
 	event.data = EventTextOf(data.data);
 	OutboxAddOrResync(&event);
@@ -284,7 +260,7 @@ attempt_inserted(const Change *change)
 {
 	MessageRow	message;
 
-	if (fetch_message(change, QUERY_MESSAGE, STARTED_COLUMNS, &message))
+	if (ChangeMessage(change, QUERY_MESSAGE, STARTED_COLUMNS, &message))
 	{
 		send_update(&message, "attempt_quiz", STARTED_COLUMNS);
 		send_ranking_of(&message);
@@ -504,9 +480,9 @@ send_answer(const Change *change, bool ranking)
 	MessageRow	message;
 	const char *attempt;
 
-	if (!fetch_message(change, QUERY_MESSAGE, UPDATE_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_MESSAGE, UPDATE_COLUMNS, &message))
 		return;
-	attempt = message_text(&message, HEAD_ATTEMPT);
+	attempt = MessageText(&message, HEAD_ATTEMPT);
 	if (attempt == NULL || strlen(attempt) > MAX_TOPIC_LENGTH)
 		return;
 	message.values[UPDATE_ANSWERED_COUNT] =
@@ -548,9 +524,9 @@ send_flag(const Change *change)
 	StringInfoData data;
 	const char *attempt;
 
-	if (!fetch_message(change, QUERY_MESSAGE, FLAG_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_MESSAGE, FLAG_COLUMNS, &message))
 		return;
-	attempt = message_text(&message, HEAD_ATTEMPT);
+	attempt = MessageText(&message, HEAD_ATTEMPT);
 	if (attempt == NULL || message.nulls[FLAG_LABEL] ||
 		message.nulls[FLAG_TIME])
 		return;
@@ -560,11 +536,11 @@ send_flag(const Change *change)
 	appendStringInfoChar(&data, '{');
 	RenderMembers(&data, message.desc, message.values, message.nulls,
 				  0, HEAD_COUNT);
-	update_topics(&event, message_text(&message, HEAD_QUIZ),
-				  message_text(&message, HEAD_EVENT));
+	update_topics(&event, MessageText(&message, HEAD_QUIZ),
+				  MessageText(&message, HEAD_EVENT));
 	event.slug = EventTextOf("attempt_flagged");
 	event.data = EventTextOf(data.data);
-	OutboxAddFlag(&event, attempt, message_text(&message, FLAG_LABEL),
+	OutboxAddFlag(&event, attempt, MessageText(&message, FLAG_LABEL),
 				  DatumGetTimestampTz(message.values[FLAG_TIME]));
 }
 
@@ -609,8 +585,8 @@ change_event(const Change *change)
 						NULL, NULL);
 		return;
 	}
-	if (fetch_message(change, QUERY_MESSAGE, 1, &message))
-		owner = message_text(&message, 0);
+	if (ChangeMessage(change, QUERY_MESSAGE, 1, &message))
+		owner = MessageText(&message, 0);
 	send_revocation("event", tracked_text(&change->is, EVENT_ID), owner,
 					tracked_text(&change->is, EVENT_QUIZ));
 }
@@ -626,8 +602,6 @@ change_related(const Change *change)
  * The trigger functions
  */
 
-typedef void (*ChangeHandler) (const Change *change);
-
 static const ChangeHandler handlers[] = {
 	[ROLE_QUIZZES] = change_quiz,
 	[ROLE_EVENTS] = change_event,
@@ -635,6 +609,10 @@ static const ChangeHandler handlers[] = {
 	[ROLE_ANSWERS] = change_answer,
 	[ROLE_FLAGS] = change_flag,
 	[ROLE_RELATED] = change_related,
+	[ROLE_ANALYSIS_RUNS] = AnalysisRunChanged,
+	[ROLE_SECURITY_EVENTS] = SecurityEventChanged,
+	[ROLE_SERVICES] = ServiceChanged,
+	[ROLE_SYSTEM_STATUS] = SystemStatusChanged,
 };
 
 static TriggerData *
@@ -676,7 +654,10 @@ describe_change(const TriggerData *data, Change *change)
 	}
 }
 
-/* Fill in what was and what is; false where an UPDATE changed nothing. */
+/*
+ * Fill in what was and what is; false where an UPDATE changed nothing that
+ * matters.  That the system's status is reported does, whatever it is.
+ */
 static bool
 track_change(Change *change)
 {
@@ -690,7 +671,8 @@ track_change(Change *change)
 		return true;
 	change->difference = TrackedDifference(attachment, &change->was,
 										   &change->is);
-	return change->difference != 0;
+	return change->difference != 0 ||
+		attachment->role == ROLE_SYSTEM_STATUS;
 }
 
 /*
@@ -737,6 +719,7 @@ quizrt_quiz_change(PG_FUNCTION_ARGS)
 
 	describe_change(data, &change);
 	change.attachment = AttachmentOfTrigger(data);
+	change.function = data->tg_trigger->tgfoid;
 	watch_deadline(&change);
 	if (!OutboxInUse())
 	{

@@ -43,7 +43,8 @@ typedef enum EventKind
 
 	/*
 	 * Access ends.  One topic names to what: "quiz:<id>", "event:<id>" (slug:
-	 * the owner who keeps it, empty: nobody), "key:<hash>", "session:<hash>",
+	 * the owner who keeps it, empty: nobody; an event's data: the quiz that it
+	 * belongs to now), "key:<hash>", "session:<hash>",
 	 * "connection:<id>" (data: a reason in plain text, may be empty).
 	 */
 	EVENT_REVOKE

@@ -71,6 +71,7 @@ struct Question;
 typedef struct Connection
 {
 	dlist_node	node;			/* on the list of its state */
+	dlist_node	all_node;		/* on the list of all, until it is freed */
 	dlist_node	flush_node;		/* on the list of those to flush */
 	Timer		timer;			/* for the earliest deadline below */
 	int			fd;
@@ -101,6 +102,7 @@ typedef struct Connection
 	uint32		head_length;
 	uint32		head_size;
 	WsReader   *reader;
+	int			window_bits;	/* of permessage-deflate; 0: not negotiated */
 
 	OutputQueue output;
 
@@ -114,6 +116,9 @@ typedef struct Connection
 } Connection;
 
 extern dlist_head connections[CONNECTION_STATES];
+
+/* All of them, the dead included, in the order of their ids. */
+extern dlist_head all_connections;
 extern int	connection_count[CONNECTION_STATES];
 
 extern void ConnectionsInit(void);
@@ -135,6 +140,9 @@ extern void ConnectionRefuse(Connection *connection, int status,
 /* Answer with these bytes, and end. */
 extern void ConnectionRespond(Connection *connection, StringInfo response);
 
+/* Is there no room for one more WebSocket, or none from this address? */
+extern bool ConnectionsAreFull(const Connection *connection);
+
 /* The credential is being checked; nothing is read until then. */
 extern void ConnectionAsking(Connection *connection);
 
@@ -152,11 +160,18 @@ extern void ConnectionResume(Connection *connection);
 
 /*
  * Queue a frame: a reference is taken.  NULL (no memory for the frame) ends
- * the connection.  Data is not queued where the client is too slow: it is
- * lagging from then on, until its queue is empty and the dialect has made
- * good for what was left out.
+ * the connection.  Data is not queued where the client is too slow: then
+ * SEND_LEFT_OUT is returned, and the client is lagging until its queue is
+ * empty and the dialect has made good for what was left out.
  */
-extern void ConnectionSend(Connection *connection, Frame *frame);
+typedef enum SendResult
+{
+	SEND_QUEUED,
+	SEND_LEFT_OUT,
+	SEND_ENDED					/* the connection is not open (any more) */
+} SendResult;
+
+extern SendResult ConnectionSend(Connection *connection, Frame *frame);
 
 /* The same for a frame made for this client only: takes the reference. */
 extern void ConnectionSendOwn(Connection *connection, Frame *frame);

@@ -9,7 +9,9 @@
  * asked here, and is kept here: the owner is told even if every query worker
  * is stopped.
  *
- * An answer that comes for a question that is gone is dropped.
+ * An answer that comes for a question that is gone is dropped.  One that can't
+ * be joined to the stream any more (see stream.c) is of no use: the question
+ * is asked again, until its deadline.
  *
  *-------------------------------------------------------------------------
  */
@@ -145,6 +147,16 @@ hand_on(Question *question)
 					  &question->ref);
 }
 
+/* Put it to the query workers, behind those that wait already, if any do. */
+static void
+put(Question *question)
+{
+	StreamMarkSet(&question->mark);
+	question->handed_on = dlist_is_empty(&waiting) && hand_on(question);
+	if (!question->handed_on)
+		dlist_push_tail(&waiting, &question->node);
+}
+
 Question *
 QuestionAsk(QuestionKind kind, const char *bytes, Size length,
 			AnswerHandler handler, void *owner)
@@ -167,12 +179,7 @@ QuestionAsk(QuestionKind kind, const char *bytes, Size length,
 	entry->question = question;
 	TimerInit(&question->timer, deadline_passed);
 	TimerSet(&question->timer, gateway_now + quizrt_query_timeout);
-	StreamMarkSet(&question->mark);
-
-	/* Behind those that wait already, if any do. */
-	question->handed_on = dlist_is_empty(&waiting) && hand_on(question);
-	if (!question->handed_on)
-		dlist_push_tail(&waiting, &question->node);
+	put(question);
 	return question;
 }
 
@@ -193,9 +200,16 @@ take_answer(const MailboxAnswer *answer)
 	QuestionEntry *entry = hash_search(questions, &answer->cookie, HASH_FIND,
 									   NULL);
 
-	if (entry != NULL)
-		tell(entry->question, answer->answered ? answer->bytes : NULL,
-			 answer->length);
+	if (entry == NULL)
+		return;
+	if (answer->answered && entry->question->mark.broken)
+	{
+		StreamMarkClear(&entry->question->mark);
+		put(entry->question);
+		return;
+	}
+	tell(entry->question, answer->answered ? answer->bytes : NULL,
+		 answer->length);
 }
 
 /* Hand on what waited, as far as the mailbox has room now. */

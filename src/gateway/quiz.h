@@ -16,7 +16,6 @@
 typedef struct QuizSession
 {
 	bool		participant;	/* else an owner */
-	int			asked;			/* times that the credential was asked about */
 	char	   *owner;			/* id, once known; NULL for participants */
 	int			nchannels;		/* on the list of channels */
 	dlist_head	channels;		/* subscriptions that the client named */
@@ -102,6 +101,12 @@ extern bool QuizHasSnapshot(EventText topic);
  * another resynchronisation.
  */
 extern void QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot);
+
+/*
+ * The client may have missed something: nothing more until a fresh snapshot
+ * has been sent, or "Updates lost" at once.  May end the connection.
+ */
+extern void QuizRefresh(Subscription *subscription);
 
 /* EVENT_RESYNC and EVENT_RANKING. */
 extern void QuizResynchronise(const Event *event);

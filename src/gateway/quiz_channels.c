@@ -34,9 +34,6 @@
 /* Room for a normalised channel, as ChannelParse() asks for. */
 #define TOPIC_SIZE	64
 
-/* How often a question is asked whose answer can't be joined to the stream. */
-#define MAX_ASKED	5
-
 /* What a client may send ahead, in bytes, while an answer is on its way. */
 #define MAX_WAITING_BYTES	((Size) quizrt_max_queue_size)
 
@@ -80,7 +77,6 @@ typedef struct Request
 	Size		bytes;			/* that it counts for */
 	char	   *complaint;		/* the error to send */
 	Question   *question;		/* the answer that it waits for */
-	int			asked;
 	int			waits;			/* snapshots that are on their way */
 	int			nchannels;
 	RequestedChannel *channels;
@@ -382,11 +378,9 @@ answered(void *owner, const char *bytes, Size length, StreamMark *mark)
 	ChannelsCursor cursor;
 
 	request->question = NULL;
-	if (bytes != NULL && mark->broken && request->asked < MAX_ASKED)
-		ask(request);
-	else if (bytes == NULL || mark->broken ||
-			 !ChannelsAnswerOpen(bytes, length, &join, &cursor) ||
-			 !take_verdicts(request, &cursor))
+	if (bytes == NULL ||
+		!ChannelsAnswerOpen(bytes, length, &join, &cursor) ||
+		!take_verdicts(request, &cursor))
 		unavailable(request);
 	else
 	{
@@ -416,7 +410,6 @@ ask(Request *request)
 		channel.check_owner = true;
 		ChannelsQuestionAdd(&bytes, &channel);
 	}
-	request->asked++;
 	request->question = QuestionAsk(QUESTION_CHANNELS, bytes.data, bytes.len,
 									answered, request);
 	pfree(bytes.data);
@@ -481,7 +474,9 @@ owners_known(Request *request)
 		RequestedChannel *channel = &request->channels[i];
 		EventText	topic = EventTextOf(channel->topic);
 
-		if (channel->state != CHANNEL_ALLOWED || !QuizHasSnapshot(topic))
+		/* Who is subscribed already gets a fresh one: send_snapshots(). */
+		if (channel->state != CHANNEL_ALLOWED || !QuizHasSnapshot(topic) ||
+			QuizFindChannel(request->connection->session, topic) != NULL)
 			continue;
 		channel->wait = SnapshotWanted(topic, false, snapshot_ready, channel);
 		request->waits++;
@@ -572,7 +567,11 @@ enter_subscription(RequestedChannel *channel)
 	session->nchannels++;
 }
 
-/* The snapshots follow the verdicts; false as in send_verdicts(). */
+/*
+ * The snapshots follow the verdicts; false as in send_verdicts().  A client
+ * that is subscribed already has seen updates since any snapshot that there
+ * is: it gets one that is made after them, and nothing before that.
+ */
 static bool
 send_snapshots(Request *request)
 {
@@ -583,12 +582,17 @@ send_snapshots(Request *request)
 		RequestedChannel *channel = &request->channels[i];
 		Subscription *subscription;
 
-		if (channel->state != CHANNEL_ALLOWED || channel->snapshot == NULL)
+		if (channel->state != CHANNEL_ALLOWED ||
+			!QuizHasSnapshot(EventTextOf(channel->topic)))
 			continue;
 		subscription = QuizFindChannel(connection->session,
 									   EventTextOf(channel->topic));
-		if (subscription != NULL)
+		if (subscription == NULL)
+			continue;
+		if (channel->snapshot != NULL)
 			QuizSendSnapshot(subscription, channel->snapshot);
+		else
+			QuizRefresh(subscription);
 		if (connection->state != CONNECTION_OPEN)
 			return false;
 	}

@@ -42,7 +42,6 @@ typedef struct Leaderboard
 	bool		changed;		/* since then */
 } Leaderboard;
 
-static void resynchronise(Subscription *subscription);
 static void mark_leaderboard(Topic *topic);
 
 static bool
@@ -112,8 +111,23 @@ typedef struct Following
 {
 	Connection *connection;
 	Subscription *subscription;
-	bool		resync;			/* something that has no message followed */
+	bool		resync;			/* something that has no message followed, or
+								 * it isn't known what did */
 } Following;
+
+/*
+ * Something was sent, or left out: then it will be made good for when the
+ * client has caught up.  True: it was sent.
+ */
+static bool
+count_sent(Subscription *subscription, SendResult result)
+{
+	if (result == SEND_LEFT_OUT)
+		subscription->lost = true;
+	else if (result == SEND_QUEUED)
+		CounterAdd(COUNTER_MESSAGES_SENT, 1);
+	return result == SEND_QUEUED;
+}
 
 /* What was committed since the snapshot. */
 static bool
@@ -129,11 +143,8 @@ follow(void *context, const Event *event)
 	{
 		case EVENT_UPDATE:
 			frame = topic->dialect->word(event, TopicName(topic));
-			if (at->connection->lagging)
-				at->subscription->lost = true;
-			ConnectionSend(at->connection, frame);
+			count_sent(at->subscription, ConnectionSend(at->connection, frame));
 			FrameRelease(frame);
-			CounterAdd(COUNTER_MESSAGES_SENT, 1);
 			break;
 		case EVENT_RESYNC:
 			at->resync = true;
@@ -163,26 +174,21 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 {
 	Connection *connection = SubscriptionConnection(subscription);
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
-	Following	following = {connection, subscription, false};
+	Following	following = {connection, subscription, snapshot->mark.broken};
+	SendResult	result = ConnectionSend(connection, frame);
 
-	if (connection->lagging)
-	{
-		/* It will be made good for when the client has caught up. */
-		subscription->lost = true;
-		subscription->held = false;
-		return;
-	}
-	ConnectionSend(connection, frame);
-	if (connection->state != CONNECTION_OPEN)
-		return;
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
-	remember_shown(subscription, frame);
-	StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
-	if (connection->state != CONNECTION_OPEN)
+	if (result == SEND_ENDED)
 		return;
 	subscription->held = false;
+	if (!count_sent(subscription, result))
+		return;
+	remember_shown(subscription, frame);
+	if (!following.resync)
+		StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
+	if (connection->state != CONNECTION_OPEN)
+		return;
 	if (following.resync)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
@@ -215,19 +221,15 @@ snapshot_ready(void *owner, TopicSnapshot *snapshot)
 
 	subscription->wait = NULL;
 	if (snapshot == NULL)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 	else if (is_notification(TopicName(subscription->topic)))
 		send_end_of_attempt(subscription, snapshot);
 	else
 		QuizSendSnapshot(subscription, snapshot);
 }
 
-/*
- * The client of this subscription may have missed something.  May end the
- * connection.
- */
-static void
-resynchronise(Subscription *subscription)
+void
+QuizRefresh(Subscription *subscription)
 {
 	Connection *connection = SubscriptionConnection(subscription);
 	EventText	topic = TopicName(subscription->topic);
@@ -251,7 +253,7 @@ static void
 resynchronise_one(Subscription *subscription, Connection *connection,
 				  void *context)
 {
-	resynchronise(subscription);
+	QuizRefresh(subscription);
 }
 
 void
@@ -290,7 +292,7 @@ QuizCaughtUp(Connection *connection)
 
 	while (connection->state == CONNECTION_OPEN &&
 		   (subscription = find_lost(connection->session)) != NULL)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
@@ -353,21 +355,15 @@ show(Subscription *subscription, Connection *connection, void *context)
 {
 	Frame	   *frame = context;
 	Frame	   *shown = subscription->shown;
+	SendResult	result;
 
 	if (subscription->held ||
 		(shown != NULL && shown->length == frame->length &&
 		 memcmp(shown->bytes, frame->bytes, frame->length) == 0))
 		return;
-	if (connection->lagging)
-	{
-		subscription->lost = true;
-		return;
-	}
-	ConnectionSend(connection, frame);
-	if (connection->state != CONNECTION_OPEN)
-		return;
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
-	remember_shown(subscription, frame);
+	result = ConnectionSend(connection, frame);
+	if (result != SEND_ENDED && count_sent(subscription, result))
+		remember_shown(subscription, frame);
 }
 
 static void

@@ -53,7 +53,9 @@
 #include "query/credentials.h"
 #include "query/deadlines.h"
 #include "query/jwt.h"
+#include "query/status.h"
 #include "query/worker.h"
+#include "storage/proc.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/procsignal.h"
@@ -126,8 +128,13 @@ set_timeouts(void)
 {
 	char		value[32];
 
-	/* Shorter than the statement timeout, so that the log tells them apart */
-	snprintf(value, sizeof(value), "%d", Max(quizrt_query_timeout / 2, 1));
+	/*
+	 * Shorter than the statement timeout, so that the log tells them apart;
+	 * and than the time after which a deadlock is looked for, so that it is
+	 * never a user's statement that has to give way to us.
+	 */
+	snprintf(value, sizeof(value), "%d",
+			 Max(Min(quizrt_query_timeout, DeadlockTimeout) / 2, 1));
 	override("lock_timeout", value);
 }
 
@@ -149,7 +156,7 @@ connect_to_database(void)
 	override("log_parameter_max_length", "0");
 	override("log_parameter_max_length_on_error", "0");
 	set_timeouts();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 }
 
 /* The owner of the extension, or invalid where it isn't there. */
@@ -325,6 +332,7 @@ static const struct
 	[QUESTION_CREDENTIAL] = {CredentialsAnswerStored, "quizrt: credentials"},
 	[QUESTION_CHANNELS] = {ChannelsAnswerBatch, "quizrt: channels"},
 	[QUESTION_SNAPSHOT] = {ChannelsAnswerBatch, "quizrt: snapshot"},
+	[QUESTION_STATUS] = {StatusAnswerBatch, "quizrt: system status"},
 };
 
 /* Returns false where the extension isn't there. */
@@ -366,7 +374,7 @@ serve_questions(void)
 		RecoverFromError("could not answer", turn_context);
 	}
 	PG_END_TRY();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 
 	give_up(&batch);
 	if (!extension)
@@ -398,6 +406,7 @@ look_at_database(bool test)
 				SPI_connect();
 				CredentialsTest();
 				ChannelsTest();
+				StatusTest();
 				SPI_finish();
 			}
 			WorkerEnd();
