@@ -11,10 +11,14 @@
  */
 #include "postgres.h"
 
+#include "backend/deadline_watch.h"
 #include "backend/extension_watch.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
+#include "bus/report.h"
+#include "bus/rate_limit.h"
 #include "bus/ring.h"
 #include "common/settings.h"
 #include "common/shared.h"
@@ -38,8 +42,12 @@ _PG_init(void)
 	SharedAddPart(&processes_part);
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);
+	SharedAddPart(&report_part);
+	SharedAddPart(&rate_limit_part);
+	SharedAddPart(&deadline_part);
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();
+	DeadlineWatchInit();
 	GatewaysRegister();
 }

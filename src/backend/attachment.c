@@ -81,6 +81,10 @@ static const char *const role_names[] = {
 	[ROLE_ANSWERS] = "answers",
 	[ROLE_FLAGS] = "flags",
 	[ROLE_RELATED] = "related",
+	[ROLE_ANALYSIS_RUNS] = "analysis_runs",
+	[ROLE_SECURITY_EVENTS] = "security_events",
+	[ROLE_SERVICES] = "services",
+	[ROLE_SYSTEM_STATUS] = "system_status",
 };
 
 /*

@@ -21,7 +21,13 @@ typedef enum QuizRole
 	ROLE_ATTEMPTS,
 	ROLE_ANSWERS,
 	ROLE_FLAGS,
-	ROLE_RELATED
+	ROLE_RELATED,
+
+	/* of the dashboard and the security API */
+	ROLE_ANALYSIS_RUNS,
+	ROLE_SECURITY_EVENTS,
+	ROLE_SERVICES,
+	ROLE_SYSTEM_STATUS
 } QuizRole;
 
 /* What the queries are for: see quizrt.quiz_queries(). */

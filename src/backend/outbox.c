@@ -106,8 +106,8 @@ typedef struct Outbox
 static Outbox outbox;
 
 /* Is this the database that quizrt.database names? */
-static bool
-database_is_served(void)
+bool
+DatabaseIsServed(void)
 {
 	/* a database can't be renamed while a session is connected to it */
 	static char *name = NULL;
@@ -126,7 +126,7 @@ database_is_served(void)
 bool
 OutboxInUse(void)
 {
-	return RingInUse() && database_is_served();
+	return RingInUse() && DatabaseIsServed();
 }
 
 /*

@@ -21,8 +21,11 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "backend/attachment.h"
+#include "backend/change.h"
+#include "backend/deadline_watch.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
+#include "catalog/pg_type.h"
 #include "common/render.h"
 #include "utils/builtins.h"
 #include "utils/combocid.h"
@@ -75,29 +78,6 @@ enum
 #define FLAG_LABEL				HEAD_COUNT
 #define FLAG_TIME				(HEAD_COUNT + 1)
 #define FLAG_COLUMNS			(HEAD_COUNT + 2)
-
-#define MAX_COLUMNS				FINISH_COLUMNS
-
-/* A change of a row, on its way to the outbox. */
-typedef struct Change
-{
-	Attachment *attachment;
-	TupleTableSlot *old;		/* NULL in an INSERT */
-	TupleTableSlot *new;		/* NULL in a DELETE */
-	HeapTuple	new_tuple;
-	TrackedFields was;
-	TrackedFields is;
-	uint32		difference;		/* tracked fields that an UPDATE changed */
-} Change;
-
-/* The row that a message is made of. */
-typedef struct MessageRow
-{
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	Datum		values[MAX_COLUMNS];
-	bool		nulls[MAX_COLUMNS];
-} MessageRow;
 
 /*
  * Topics
@@ -182,9 +162,8 @@ run(const Change *change, QuizQuery query, TupleTableSlot *row)
 						 InvalidTransactionId, FirstCommandId);
 }
 
-/* Run a query for the new row; false where it finds nothing. */
-static bool
-fetch_message(const Change *change, QuizQuery query, int columns,
+bool
+ChangeMessage(const Change *change, QuizQuery query, int columns,
 			  MessageRow *message)
 {
 	if (run(change, query, change->new) == 0)
@@ -199,8 +178,8 @@ fetch_message(const Change *change, QuizQuery query, int columns,
 	return true;
 }
 
-static const char *
-message_text(const MessageRow *message, int column)
+const char *
+MessageText(const MessageRow *message, int column)
 {
 	return SPI_getvalue(message->tuple, message->desc, column + 1);
 }
@@ -217,8 +196,8 @@ send_update(const MessageRow *message, const char *slug, int last)
 	RenderMembers(&data, message->desc, message->values, message->nulls,
 				  0, last);
 	appendStringInfoChar(&data, '}');
-	update_topics(&event, message_text(message, HEAD_QUIZ),
-				  message_text(message, HEAD_EVENT));
+	update_topics(&event, MessageText(message, HEAD_QUIZ),
+				  MessageText(message, HEAD_EVENT));
 	event.slug = EventTextOf(slug);
 	event.data = EventTextOf(data.data);
 	OutboxAddOrResync(&event);
@@ -227,8 +206,8 @@ send_update(const MessageRow *message, const char *slug, int last)
 static void
 send_ranking_of(const MessageRow *message)
 {
-	send_ranking(message_text(message, HEAD_QUIZ),
-				 message_text(message, HEAD_EVENT));
+	send_ranking(MessageText(message, HEAD_QUIZ),
+				 MessageText(message, HEAD_EVENT));
 }
 
 /* The first two columns of each row found: a quiz and an event. */
@@ -260,7 +239,7 @@ send_finish(const Change *change)
 	Event		event = {EVENT_UPDATE};
 	StringInfoData data;
 
-	if (!fetch_message(change, QUERY_FINISH, FINISH_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_FINISH, FINISH_COLUMNS, &message))
 		return;
 	send_update(&message, "attempt_finished", FINISHED_COLUMNS);
 
@@ -269,7 +248,7 @@ send_finish(const Change *change)
 	RenderMembers(&data, message.desc, message.values, message.nulls,
 				  FINISHED_COLUMNS, FINISH_COLUMNS);
 	appendStringInfoChar(&data, '}');
-	add_topic(&event, "notification", message_text(&message, HEAD_ATTEMPT));
+	add_topic(&event, "notification", MessageText(&message, HEAD_ATTEMPT));
 	event.slug = EventTextOf("attempt_closed");
 	event.data = EventTextOf(data.data);
 	OutboxAddOrResync(&event);
@@ -281,7 +260,7 @@ attempt_inserted(const Change *change)
 {
 	MessageRow	message;
 
-	if (fetch_message(change, QUERY_MESSAGE, STARTED_COLUMNS, &message))
+	if (ChangeMessage(change, QUERY_MESSAGE, STARTED_COLUMNS, &message))
 	{
 		send_update(&message, "attempt_quiz", STARTED_COLUMNS);
 		send_ranking_of(&message);
@@ -501,9 +480,9 @@ send_answer(const Change *change, bool ranking)
 	MessageRow	message;
 	const char *attempt;
 
-	if (!fetch_message(change, QUERY_MESSAGE, UPDATE_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_MESSAGE, UPDATE_COLUMNS, &message))
 		return;
-	attempt = message_text(&message, HEAD_ATTEMPT);
+	attempt = MessageText(&message, HEAD_ATTEMPT);
 	if (attempt == NULL || strlen(attempt) > MAX_TOPIC_LENGTH)
 		return;
 	message.values[UPDATE_ANSWERED_COUNT] =
@@ -545,9 +524,9 @@ send_flag(const Change *change)
 	StringInfoData data;
 	const char *attempt;
 
-	if (!fetch_message(change, QUERY_MESSAGE, FLAG_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_MESSAGE, FLAG_COLUMNS, &message))
 		return;
-	attempt = message_text(&message, HEAD_ATTEMPT);
+	attempt = MessageText(&message, HEAD_ATTEMPT);
 	if (attempt == NULL || message.nulls[FLAG_LABEL] ||
 		message.nulls[FLAG_TIME])
 		return;
@@ -557,11 +536,11 @@ send_flag(const Change *change)
 	appendStringInfoChar(&data, '{');
 	RenderMembers(&data, message.desc, message.values, message.nulls,
 				  0, HEAD_COUNT);
-	update_topics(&event, message_text(&message, HEAD_QUIZ),
-				  message_text(&message, HEAD_EVENT));
+	update_topics(&event, MessageText(&message, HEAD_QUIZ),
+				  MessageText(&message, HEAD_EVENT));
 	event.slug = EventTextOf("attempt_flagged");
 	event.data = EventTextOf(data.data);
-	OutboxAddFlag(&event, attempt, message_text(&message, FLAG_LABEL),
+	OutboxAddFlag(&event, attempt, MessageText(&message, FLAG_LABEL),
 				  DatumGetTimestampTz(message.values[FLAG_TIME]));
 }
 
@@ -606,8 +585,8 @@ change_event(const Change *change)
 						NULL, NULL);
 		return;
 	}
-	if (fetch_message(change, QUERY_MESSAGE, 1, &message))
-		owner = message_text(&message, 0);
+	if (ChangeMessage(change, QUERY_MESSAGE, 1, &message))
+		owner = MessageText(&message, 0);
 	send_revocation("event", tracked_text(&change->is, EVENT_ID), owner,
 					tracked_text(&change->is, EVENT_QUIZ));
 }
@@ -623,8 +602,6 @@ change_related(const Change *change)
  * The trigger functions
  */
 
-typedef void (*ChangeHandler) (const Change *change);
-
 static const ChangeHandler handlers[] = {
 	[ROLE_QUIZZES] = change_quiz,
 	[ROLE_EVENTS] = change_event,
@@ -632,6 +609,10 @@ static const ChangeHandler handlers[] = {
 	[ROLE_ANSWERS] = change_answer,
 	[ROLE_FLAGS] = change_flag,
 	[ROLE_RELATED] = change_related,
+	[ROLE_ANALYSIS_RUNS] = AnalysisRunChanged,
+	[ROLE_SECURITY_EVENTS] = SecurityEventChanged,
+	[ROLE_SERVICES] = ServiceChanged,
+	[ROLE_SYSTEM_STATUS] = SystemStatusChanged,
 };
 
 static TriggerData *
@@ -673,7 +654,10 @@ describe_change(const TriggerData *data, Change *change)
 	}
 }
 
-/* Fill in what was and what is; false where an UPDATE changed nothing. */
+/*
+ * Fill in what was and what is; false where an UPDATE changed nothing that
+ * matters.  That the system's status is reported does, whatever it is.
+ */
 static bool
 track_change(Change *change)
 {
@@ -687,7 +671,34 @@ track_change(Change *change)
 		return true;
 	change->difference = TrackedDifference(attachment, &change->was,
 										   &change->is);
-	return change->difference != 0;
+	return change->difference != 0 ||
+		attachment->role == ROLE_SYSTEM_STATUS;
+}
+
+/*
+ * An attempt that is open and has a deadline: the query workers are to know.
+ * Attempts whose columns are expressions are not closed by them.
+ */
+static void
+watch_deadline(const Change *change)
+{
+	const Attachment *attachment = change->attachment;
+	AttrNumber	column = attachment->deadline_column;
+	Datum		deadline;
+	bool		isnull;
+
+	if (attachment->role != ROLE_ATTEMPTS || change->new == NULL ||
+		column <= 0 || attachment->tracked[ATTEMPT_SUBMITTED] <= 0 ||
+		!slot_attisnull(change->new, attachment->tracked[ATTEMPT_SUBMITTED]))
+		return;
+	deadline = slot_getattr(change->new, column, &isnull);
+	if (isnull)
+		return;
+	if (TupleDescAttr(change->new->tts_tupleDescriptor,
+					  column - 1)->atttypid == TIMESTAMPTZOID)
+		DeadlineWatch(DatumGetTimestampTz(deadline));
+	else
+		DeadlineWatch(DEADLINE_UNKNOWN);
 }
 
 /*
@@ -703,11 +714,18 @@ quizrt_quiz_change(PG_FUNCTION_ARGS)
 	AsOwner		saved;
 	bool		tracked_here;
 
-	if (!OutboxInUse())
+	if (!DeadlineInUse() || !DatabaseIsServed())
 		return PointerGetDatum(NULL);
 
 	describe_change(data, &change);
 	change.attachment = AttachmentOfTrigger(data);
+	change.function = data->tg_trigger->tgfoid;
+	watch_deadline(&change);
+	if (!OutboxInUse())
+	{
+		AttachmentRelease();
+		return PointerGetDatum(NULL);
+	}
 
 	/* most updates change nothing that matters, and then cost nothing */
 	tracked_here = change.attachment->queries[QUERY_FIELDS] == NULL;

@@ -13,9 +13,10 @@
  *	5. answers: those that came may refer to what the ring has brought;
  *	6. sockets: what clients say;
  *	7. timers;
- *	8. flush: everything for one client leaves in one system call;
- *	9. free what has ended;
- *	10. sleep, unless one of the above had more to do than fits into a turn.
+ *	8. reports, to sessions that look at quizrt.connections;
+ *	9. flush: everything for one client leaves in one system call;
+ *	10. free what has ended;
+ *	11. sleep, unless one of the above had more to do than fits into a turn.
  *
  * Each step is bounded, so none keeps the others waiting.  Sockets are looked
  * at in every turn, whatever woke us: up to PostgreSQL 17 a wait that finds
@@ -36,11 +37,13 @@
 #include "common/settings.h"
 #include "gateway/addresses.h"
 #include "gateway/connection.h"
+#include "gateway/echo.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/listener.h"
 #include "gateway/poller.h"
 #include "gateway/questions.h"
+#include "gateway/report.h"
 #include "gateway/snapshots.h"
 #include "gateway/stream.h"
 #include "gateway/timer.h"
@@ -63,7 +66,6 @@ static int	gateway_number;
 static WaitEventSet *wait_set;
 static MemoryContext turn_context;
 static uint32 wait_event;
-static bool closing_all = false;
 
 void
 GatewaysRegister(void)
@@ -159,12 +161,14 @@ start(void)
 
 	ClockRead();
 	raise_descriptor_limit();
+	EchoAnnounce();
 	PollerInit();
 	TopicsInit();
 	AddressesInit();
 	ConnectionsInit();
 	ListenersInit(gateway_number);
 	QuestionsInit(gateway_number);
+	ReportsInit(gateway_number);
 	SnapshotsInit();
 	ProcessEnter(PROCESS_GATEWAY, gateway_number);
 	before_shmem_exit(leave, Int32GetDatum(gateway_number));
@@ -192,19 +196,20 @@ serve_reload(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	EchoAnnounce();
 	ListenersReload();
 	ConnectionsReload();
 }
 
-/* Close everybody when draining begins, or the process is to end. */
+/*
+ * Close everybody while draining, or when the process is to end: in every
+ * turn, as whoever was at the door when that began may have come in since.
+ */
 static void
 serve_draining(void)
 {
-	bool		wanted = ShutdownRequestPending || DrainingGet();
-
-	if (wanted && !closing_all)
+	if (ShutdownRequestPending || DrainingGet())
 		ConnectionsCloseAll();
-	closing_all = wanted;
 }
 
 static bool
@@ -253,6 +258,7 @@ turn(void)
 	due = QuestionsRun();
 	more = serve_sockets() || more;
 	timers = TimersRun(TIMERS_A_TURN);
+	more = ReportsRun() || more;
 	more = ConnectionsFlush() || more;
 	ConnectionsReap();
 	MemoryContextReset(turn_context);

@@ -232,15 +232,23 @@ send_to(Topic *topic, Frame *frame, bool conclude)
 	for (uint32 i = topic->count; i-- > 0;)
 	{
 		Connection *connection = topic->subscribers[i].connection;
+		Subscription *subscription = topic->subscribers[i].subscription;
 
-		if (topic->subscribers[i].subscription->held)
+		if (subscription->held)
 			continue;
-		if (connection->lagging)
-			topic->subscribers[i].subscription->lost = true;
-		ConnectionSend(connection, frame);
-		if (conclude)
-			topic->dialect->conclude(connection);
-		sent++;
+		switch (ConnectionSend(connection, frame))
+		{
+			case SEND_QUEUED:
+				if (conclude)
+					topic->dialect->conclude(connection);
+				sent++;
+				break;
+			case SEND_LEFT_OUT:
+				topic->subscribers[i].subscription->lost = true;
+				break;
+			case SEND_ENDED:
+				break;
+		}
 	}
 	topic->busy = false;
 	free_if_unused(topic);
