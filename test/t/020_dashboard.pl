@@ -437,9 +437,7 @@ my $several = QuizRT::Cluster->create(
 
 	kill 'TERM', $pid;
 	$several->wait_new_pid('gateway 1', $pid);
-	my @left = grep {
-		eval { $_->wait_for(sub { $_->{event} eq 'heartbeat' }); 1 }
-	} @clients;
+	my @left = grep { my $at = $_; eval { $at->ping } } @clients;
 	my $count;
 
 	$several->wait_until(
