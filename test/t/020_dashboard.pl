@@ -449,6 +449,21 @@ my $several = QuizRT::Cluster->create(
 	pass('a gateway that ends takes its clients with it: ' . @left);
 }
 
+note 'without the database';
+
+$several->reconfigure('quizrt.dashboard_multi_tenant' => 'on');
+$several->sql('DROP EXTENSION quizrt');
+$several->wait_unready;
+is_refused(QuizRT::Client->attempt($several->url($path . $_)),
+	503, 'Temporarily unavailable', "nobody can be asked, with '$_'")
+  foreach '', '?token=' . jwt({ tenant => 'a' });
+$several->reconfigure('quizrt.dashboard_multi_tenant' => 'off');
+$several->wait_until(
+	sub {
+		QuizRT::Client->attempt($several->url($path))->{status} == 101;
+	});
+pass('where nobody is asked it serves');
+
 note 'switched off';
 
 $client = connect_to($node, '?token=' . jwt({ tenant => 'a' }));
