@@ -47,7 +47,10 @@ $$;
  *				and whether they are closed then.  (A place exists in each
  *				partition; what else is due there may be closed as well.)
  *
- * The last one runs triggers of the application, with the search_path that
+ * Where the application has a function that closes attempts, "closing" is the
+ * place to call it; its rows are the same.
+ *
+ * "closing" runs triggers of the application, with the search_path that
  * these find when anybody writes.  It names its operators' schema, so that
  * this path doesn't matter to it.
  */

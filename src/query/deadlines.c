@@ -74,6 +74,9 @@
 /* After an error that was about no attempt in particular. */
 #define ERROR_DELAY_MS		1000
 
+/* How long looking may wait for the table. */
+#define LOOK_LOCK_TIMEOUT	"100ms"
+
 /* Each worker leaves the one before it this time to take the claim. */
 #define PRECEDENCE_MS		100
 #define CLAIMED_DELAY_MS	100
@@ -342,7 +345,18 @@ reset_found(void)
 	found->count = 0;
 }
 
-/* Find what is due and, where that is not all that fits, the next deadline. */
+static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
+ * Find what is due and, where that is not all that fits, the next deadline.
+ * If somebody alters the table, this waits for a moment only, and is called
+ * again.
+ */
 static void
 look(void)
 {
@@ -357,6 +371,7 @@ look(void)
 	if (found->queries.closing != NULL)
 	{
 		QueryBeginAs(found->queries.owner, &saved);
+		set_locally("lock_timeout", LOOK_LOCK_TIMEOUT);
 		find_due();
 		found->next = found->count < MAX_FOUND ? find_next() : found->at;
 		QueryEndAs(&saved);
@@ -437,16 +452,22 @@ run_closing(Due *due, int count)
 	QueryEndAs(&saved);
 }
 
-/* A transaction of its own, not the one that found them: this one writes. */
+/*
+ * A transaction of its own, not the one that found them: this one writes.
+ * Several attempts get less time than the gateways' questions, which may be
+ * waiting meanwhile; one that takes longer gets it alone.
+ */
 static void
 close_in_transaction(Due *due, int count)
 {
+	int			timeout = quizrt_query_timeout;
+
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	XactIsoLevel = XACT_READ_COMMITTED;
-	(void) set_config_option("synchronous_commit", "local", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	enable_timeout_after(STATEMENT_TIMEOUT, quizrt_query_timeout);
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		set_locally("synchronous_commit", "local");
+	enable_timeout_after(STATEMENT_TIMEOUT, count > 1 ? timeout / 5 : timeout);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	run_closing(due, count);

@@ -9,6 +9,9 @@
  * timeout that it arms itself and by lock_timeout.  While it waits for
  * questions it has no transaction.
  *
+ * Between questions it closes attempts whose time is up (deadlines.c), which
+ * is the one thing that it writes.
+ *
  * What happens when things fail:
  *
  *	- A question that fails alone costs that question (see batch.h).
