@@ -5,14 +5,21 @@
  * reported last of the system is kept, for clients that come later.
  */
 
-CREATE FUNCTION quizrt.security_event(data json,
-	channel text DEFAULT 'events')
+CREATE FUNCTION quizrt.security_event(data json)
+RETURNS void
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'quizrt_security_event';
+
+COMMENT ON FUNCTION quizrt.security_event(json) IS
+'send an event to the security API''s clients when the transaction commits';
+
+CREATE FUNCTION quizrt.security_event(data json, channel text)
 RETURNS void
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'quizrt_security_event';
 
 COMMENT ON FUNCTION quizrt.security_event(json, text) IS
-'send an event to the security API''s clients when the transaction commits; the channel is events, detections or alerts';
+'the same for one of the channels events, detections and alerts';
 
 CREATE FUNCTION quizrt.service_status(service text, status text,
 	message text DEFAULT NULL)
@@ -222,6 +229,7 @@ COMMENT ON FUNCTION quizrt.create_security_tables(name) IS
 'create the reference tables where they are missing, and attach them';
 
 REVOKE ALL ON FUNCTION
+	quizrt.security_event(json),
 	quizrt.security_event(json, text),
 	quizrt.service_status(text, text, text),
 	quizrt.store_status(json),

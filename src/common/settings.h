@@ -32,6 +32,10 @@ extern int	quizrt_tls_min_protocol;	/* an OpenSSL version number */
 /* permessage-deflate */
 extern bool quizrt_deflate;
 
+/* Proxies */
+extern char *quizrt_trusted_proxies;
+extern bool quizrt_proxy_protocol;
+
 /* For tests only; empty: none */
 extern char *quizrt_echo_path;
 

@@ -33,6 +33,7 @@
 #include "gateway/dialect.h"
 #include "gateway/guard.h"
 #include "gateway/poller.h"
+#include "gateway/proxy.h"
 #include "gateway/questions.h"
 #include "gateway/report.h"
 #include "gateway/routes.h"
@@ -319,6 +320,15 @@ set_socket_options(int fd, const struct sockaddr_storage *peer)
 #endif
 }
 
+/* What comes before HTTP, and below it. */
+static bool
+start_io(Connection *connection)
+{
+	if (quizrt_proxy_protocol)
+		return ProxyStart(connection);
+	return !TlsWanted() || TlsStart(connection);
+}
+
 void
 ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 {
@@ -357,7 +367,7 @@ ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 		return;
 	}
 	arm(connection);
-	if (TlsWanted() && peer->ss_family != AF_UNIX && !TlsStart(connection))
+	if (peer->ss_family != AF_UNIX && !start_io(connection))
 	{
 		ConnectionDrop(connection);
 		return;

@@ -35,6 +35,7 @@
 
 #include <sys/socket.h>
 
+#include "common/netaddress.h"
 #include "gateway/io.h"
 #include "gateway/output.h"
 #include "gateway/timer.h"
@@ -58,12 +59,8 @@ typedef enum ConnectionState
 
 #define CONNECTION_STATES	(CONNECTION_DEAD + 1)
 
-/* Who the peer is, for limits: an IPv6 (or mapped IPv4) address; zero for a
- * Unix-domain socket. */
-typedef struct PeerAddress
-{
-	uint8		bytes[16];
-} PeerAddress;
+/* Who the client is, for limits: behind a proxy, whom that has named. */
+typedef NetAddress PeerAddress;
 
 struct Dialect;
 struct Question;
@@ -111,6 +108,7 @@ typedef struct Connection
 	int			errors;
 
 	PeerAddress peer;
+	bool		encrypted;		/* between the client and us, or the proxy */
 	TimestampTz connected_at;
 	uint64		bytes_sent;
 } Connection;

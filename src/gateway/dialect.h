@@ -96,6 +96,10 @@ typedef struct Dialect
 	 * nothing. */
 	void		(*event) (const Event *event);
 
+	/* A credential that was checked again is still good, or (not known)
+	 * nobody could tell.  NULL: in the latter case the connection is closed. */
+	void		(*rechecked) (Connection *connection, bool known);
+
 	/* A topic is freed for which the dialect has set "extra".  NULL: it sets
 	 * none. */
 	void		(*topic_ended) (struct Topic *topic);

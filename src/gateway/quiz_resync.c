@@ -15,7 +15,10 @@
  * its subscribers, and sent to those to whom it shows something new.
  *
  * When events are lost and nobody knows which, a revocation may have been
- * among them: credentials and grants are checked again.
+ * among them, and what follows is not to reach who has lost access.  So all
+ * subscriptions are held at once and all requests wait ("unverified") until
+ * credentials and grants have been checked again; then come the snapshots, or
+ * "Updates lost", and the rest.
  *
  *-------------------------------------------------------------------------
  */
@@ -218,9 +221,10 @@ static void
 snapshot_ready(void *owner, TopicSnapshot *snapshot)
 {
 	Subscription *subscription = owner;
+	QuizSession *session = SubscriptionConnection(subscription)->session;
 
 	subscription->wait = NULL;
-	if (snapshot == NULL)
+	if (snapshot == NULL || session->unverified)
 		QuizRefresh(subscription);
 	else if (is_notification(TopicName(subscription->topic)))
 		send_end_of_attempt(subscription, snapshot);
@@ -232,11 +236,15 @@ void
 QuizRefresh(Subscription *subscription)
 {
 	Connection *connection = SubscriptionConnection(subscription);
+	QuizSession *session = connection->session;
 	EventText	topic = TopicName(subscription->topic);
 
-	subscription->lost = false;
+	subscription->lost = session->unverified;
+	if (session->unverified)
+		return;					/* QuizVerified() will */
 	if (!QuizHasSnapshot(topic) && !is_notification(topic))
 	{
+		subscription->held = false;
 		QuizSendErrorAbout(connection, "Updates lost",
 						   subscription->topic->name);
 		return;
@@ -291,6 +299,7 @@ QuizCaughtUp(Connection *connection)
 	Subscription *subscription;
 
 	while (connection->state == CONNECTION_OPEN &&
+		   !((QuizSession *) connection->session)->unverified &&
 		   (subscription = find_lost(connection->session)) != NULL)
 		QuizRefresh(subscription);
 }
@@ -303,20 +312,53 @@ static Timer lost_timer;
 static TimeMs lost_last = 0;
 
 static void
-resynchronise_connection(Connection *connection)
+suspend(QuizSession *session)
 {
-	QuizSession *session = connection->session;
 	dlist_iter	iter;
 
+	session->unverified = true;
 	dlist_foreach(iter, &session->channels)
 	{
-		dlist_container(Subscription, node, iter.cur)->lost = true;
+		Subscription *at = dlist_container(Subscription, node, iter.cur);
+
+		at->lost = at->held = true;
 	}
-	QuizCaughtUp(connection);
-	if (connection->state == CONNECTION_OPEN && !session->participant)
+}
+
+static void
+verify(Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	if (!session->participant)
 		QuizRecheck(connection);
+	QuizRecheckCredential(connection);
+	QuizVerified(connection);
+}
+
+void
+QuizVerified(Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	if (!session->unverified || session->recheck != NULL ||
+		connection->question != NULL || QuizLossPending())
+		return;
+	session->unverified = false;
+
+	/* A slow client is seen to when it has caught up. */
+	if (!connection->lagging)
+		QuizCaughtUp(connection);
 	if (connection->state == CONNECTION_OPEN)
-		QuizRecheckCredential(connection);
+		QuizCarryOn(connection);
+}
+
+void
+QuizNotVerified(Connection *connection)
+{
+	if (!QuizLossPending())
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
+						"Access could not be verified");
 }
 
 static void
@@ -330,7 +372,28 @@ resynchronise_all(Timer *timer)
 		Connection *connection = dlist_container(Connection, node, iter.cur);
 
 		if (connection->dialect == &quiz_dialect)
-			resynchronise_connection(connection);
+			verify(connection);
+	}
+}
+
+bool
+QuizLossPending(void)
+{
+	return lost_timer.due != NEVER && lost_timer.fire != NULL;
+}
+
+/* Nobody hears anything from now on. */
+static void
+suspend_all(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &connections[CONNECTION_OPEN])
+	{
+		Connection *connection = dlist_container(Connection, node, iter.cur);
+
+		if (connection->dialect == &quiz_dialect)
+			suspend(connection->session);
 	}
 }
 
@@ -338,6 +401,7 @@ resynchronise_all(Timer *timer)
 void
 QuizLost(void)
 {
+	suspend_all();
 	if (lost_timer.fire == NULL)
 		TimerInit(&lost_timer, resynchronise_all);
 	if (lost_timer.due == NEVER)

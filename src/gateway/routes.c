@@ -16,6 +16,7 @@
 #include "common/settings.h"
 #include "gateway/dialect.h"
 #include "gateway/metrics.h"
+#include "gateway/proxy.h"
 #include "gateway/routes.h"
 
 const Dialect *const dialects[] = {
@@ -172,6 +173,7 @@ RouteRequest(Connection *connection, const HttpRequest *request)
 			answer = probes[i].answer;
 	}
 	connection->dialect = DialectOfPath(request->path);
+	ProxyApply(connection, request);
 
 	if (answer == NULL && connection->dialect == NULL)
 		ConnectionRefuse(connection, 404, "Not found");

@@ -312,6 +312,7 @@ TlsStart(Connection *connection)
 	SSL_set_accept_state(state->ssl);
 	connection->io = &tls_io;
 	connection->io_state = state;
+	connection->encrypted = true;
 	return true;
 }
 

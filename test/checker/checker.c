@@ -15,6 +15,7 @@
  *-------------------------------------------------------------------------
  */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,12 +151,13 @@ print_counts(void)
 		   (unsigned long long) counts.revoked,
 		   (unsigned long long) counts.lost);
 	printf("%llu rests, %llu subscriptions equal to SQL; %llu connections "
-		   "left, %llu dropped, %llu processes ended\n",
+		   "left, %llu dropped, %llu processes ended, %llu stopped\n",
 		   (unsigned long long) counts.rests,
 		   (unsigned long long) counts.compared,
 		   (unsigned long long) counts.reconnects,
 		   (unsigned long long) counts.dropped,
-		   (unsigned long long) counts.killed);
+		   (unsigned long long) counts.killed,
+		   (unsigned long long) counts.stalled);
 	fflush(stdout);
 }
 
@@ -209,39 +211,93 @@ turn(void)
 	ClientsRun(Now());
 }
 
-/* End one of the server's processes. */
+/* One of the server's processes whose type is like this, or 0. */
+static int
+some_process(Random *random, const char *type)
+{
+	PGresult   *result = Query("SELECT pid FROM pg_stat_activity WHERE "
+							   "backend_type LIKE '%s' ORDER BY "
+							   "hashtext(pid::text || %u) LIMIT 1", type,
+							   RandomBelow(random, 1000000));
+	int			pid = PQntuples(result) > 0 ?
+		atoi(PQgetvalue(result, 0, 0)) : 0;
+
+	PQclear(result);
+	return pid;
+}
+
 static void
 kill_one(Random *random)
 {
-	PGresult   *result = Query("SELECT pg_terminate_backend(pid) FROM "
-							   "pg_stat_activity WHERE backend_type LIKE "
-							   "'quizrt %%' ORDER BY hashtext(pid::text || %u) "
-							   "LIMIT 1", RandomBelow(random, 1000000));
+	int			pid = some_process(random, "quizrt %");
 
-	counts.killed += (uint64_t) PQntuples(result);
-	PQclear(result);
+	if (pid == 0)
+		return;
+	PQclear(Query("SELECT pg_terminate_backend(%d)", pid));
+	counts.killed++;
+}
+
+/*
+ * A gateway that is stopped is overtaken by the ring.  It goes on however the
+ * checker ends.
+ */
+static int	stalled = 0;
+
+static void
+go_on(void)
+{
+	if (stalled != 0)
+		(void) kill(stalled, SIGCONT);
+	stalled = 0;
+}
+
+static void
+stall_one(Random *random)
+{
+	stalled = some_process(random, "quizrt gateway");
+	if (stalled == 0)
+		return;
+	if (kill(stalled, SIGSTOP) < 0)
+		Die("cannot stop a gateway: this takes the server's user, or root");
+	counts.stalled++;
+}
+
+/* What goes wrong, from time to time. */
+static void
+disturb(Random *random, double now)
+{
+	static double next_kill = 0;
+	static double next_stall = 0;
+
+	if (plan.kill && now >= next_kill)
+	{
+		kill_one(random);
+		next_kill = now + 0.2 + RandomBelow(random, 1800) / 1000.0;
+	}
+	if (plan.stall && now >= next_stall)
+	{
+		if (stalled == 0)
+			stall_one(random);
+		else
+			go_on();
+		next_stall = now + 0.1 + RandomBelow(random, 400) / 1000.0;
+	}
 }
 
 static void
 run_until(double end)
 {
-	static Random random;
-	static double next_kill = 0;
+	static Random random = {0};
+	double		now;
 
-	if (next_kill == 0)
-	{
+	if (random.state == 0)
 		random = RandomStream(1);
-		next_kill = Now() + 1;
-	}
-	while (Now() < end)
+	while ((now = Now()) < end)
 	{
-		if (plan.kill && Now() >= next_kill)
-		{
-			kill_one(&random);
-			next_kill = Now() + 0.2 + RandomBelow(&random, 1800) / 1000.0;
-		}
+		disturb(&random, now);
 		turn();
 	}
+	go_on();
 }
 
 /* The writers rest: everything must become equal to SQL. */
@@ -255,10 +311,10 @@ rest(void)
 
 	WritersRest(true);
 	ClientsRest(true);
-	while (!WritersIdle())
+	while (!WritersIdle() || !ClientsIdle())
 	{
 		if (Now() > deadline)
-			Die("the writers do not end");
+			Die("writers or clients do not come to rest");
 		turn();
 	}
 	TruthRead(++number);
@@ -290,6 +346,8 @@ static const struct option options[] = {
 	{"schema", required_argument, NULL, 'f'},
 	{"lossy", no_argument, NULL, 'l'},
 	{"kill", no_argument, NULL, 'k'},
+	{"stall", no_argument, NULL, 'S'},
+	{"slow", no_argument, NULL, 'o'},
 	{"inject", no_argument, NULL, 'i'},
 	{NULL, 0, NULL, 0}
 };
@@ -332,6 +390,12 @@ read_options(int argc, char **argv)
 				break;
 			case 'k':
 				plan.kill = true;
+				break;
+			case 'S':
+				plan.stall = true;
+				break;
+			case 'o':
+				plan.slow = true;
 				break;
 			case 'i':
 				plan.inject = true;
@@ -378,6 +442,7 @@ main(int argc, char **argv)
 	if (PQstatus(control) != CONNECTION_OK)
 		Die("%s", PQerrorMessage(control));
 	load_schema();
+	atexit(go_on);
 	started = Now();
 	WritersStart();
 	ClientsStart();

@@ -30,6 +30,8 @@ typedef struct Plan
 	int			port;			/* of the WebSockets */
 	bool		lossy;			/* the ring may overrun */
 	bool		kill;			/* workers are terminated */
+	bool		stall;			/* gateways are stopped for a moment */
+	bool		slow;			/* some clients stop reading for a moment */
 	bool		inject;			/* delays around commits (debug build) */
 	const char *conninfo;
 } Plan;
@@ -54,6 +56,7 @@ typedef struct Counts
 	uint64_t	reconnects;
 	uint64_t	dropped;		/* connections, by the server */
 	uint64_t	killed;
+	uint64_t	stalled;
 	uint64_t	rests;
 	uint64_t	compared;		/* subscriptions with SQL */
 } Counts;
@@ -174,6 +177,7 @@ typedef struct Subscription
 	SubscriptionState state;
 	bool		live;			/* confirmed: updates may come */
 	bool		shown;			/* a snapshot has come */
+	bool		veiled;			/* a TRUNCATE hid its answers */
 	bool		owned;			/* something of its owner's time has come */
 	Clock		clocks[MAX_WRITERS];
 	Attempt    *attempts;
@@ -182,7 +186,6 @@ typedef struct Subscription
 	char	   *board;			/* a leaderboard as the truth prints it */
 	int			mark;			/* the last rest it was told of */
 	bool		settled;		/* was found equal to SQL in this rest */
-	double		gap;			/* since when a gap has not been owned up to */
 } Subscription;
 
 /* A subscription ends, or begins anew. */
@@ -216,6 +219,7 @@ struct Client
 	Watch		watch;
 	int			state;			/* see clients.c */
 	double		next;			/* when it does something again */
+	double		reads;			/* when it reads again, or 0 */
 	double		asked;			/* since when an answer is due, or 0 */
 	int			due;			/* answers, one a channel */
 	char	   *buffer;
@@ -231,6 +235,9 @@ extern void ClientsRun(double now);
 
 /* While they rest they begin nothing new. */
 extern void ClientsRest(bool rest);
+
+/* Has everybody its answers? */
+extern bool ClientsIdle(void);
 
 /* Is everybody connected, answered and in agreement with SQL? */
 extern bool ClientsSettled(char *why, size_t size, const Client **who);

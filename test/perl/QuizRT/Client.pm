@@ -27,7 +27,6 @@ use warnings;
 
 use Carp;
 use Digest::SHA qw(sha1_base64);
-use Encode ();
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
@@ -656,12 +655,23 @@ sub _take_close
 	return $self->{closed};
 }
 
+# RFC 3629; Encode refuses characters that are none, which are allowed.
+my $utf8_characters = qr/(?:[\x00-\x7f]
+	| [\xc2-\xdf] [\x80-\xbf]
+	| \xe0 [\xa0-\xbf] [\x80-\xbf]
+	| [\xe1-\xec\xee\xef] [\x80-\xbf]{2}
+	| \xed [\x80-\x9f] [\x80-\xbf]
+	| \xf0 [\x90-\xbf] [\x80-\xbf]{2}
+	| [\xf1-\xf3] [\x80-\xbf]{3}
+	| \xf4 [\x80-\x8f] [\x80-\xbf]{2}){1,10000}/x;
+
 sub _check_utf8
 {
 	my ($bytes) = @_;
 
-	eval { Encode::decode('UTF-8', my $copy = $bytes, Encode::FB_CROAK); 1 }
-	  or croak "the server sent bytes that are not UTF-8";
+	1 while $bytes =~ /\G$utf8_characters/gc;
+	croak "the server sent bytes that are not UTF-8"
+	  if (pos $bytes // 0) < length $bytes;
 	return;
 }
 

@@ -52,7 +52,11 @@ sub create
 
 	$self->{ws_port} = PostgreSQL::Test::Cluster::get_free_port();
 	$self->{tls} = $options{tls} // $ENV{QUIZRT_TEST_TLS};
-	$self->init(%{ $options{init} || {} });
+
+	# Whatever the locale of who runs the tests: a bare machine has none.
+	$self->init(
+		extra => [ '--encoding=UTF8', '--locale=C' ],
+		%{ $options{init} || {} });
 	$self->configure(
 		'shared_preload_libraries' => 'quizrt',
 		'max_connections'          => 50,
