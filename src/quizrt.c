@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "backend/extension_watch.h"
+#include "backend/failure.h"
 #include "backend/outbox.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
@@ -42,6 +43,7 @@ _PG_init(void)
 	SharedAddPart(&mailbox_part);
 	SharedAddPart(&report_part);
 	SharedAddPart(&rate_limit_part);
+	SharedAddPart(&failure_part);
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();
