@@ -462,7 +462,7 @@ frame(Client *client, const char *bytes, size_t length, uint64_t now)
 		case FIN_CLOSE:
 			if (client->state != CLIENT_CLOSING && client_counts.dropped < 3)
 				fprintf(stderr, "load: closed by the server: %.*s\n",
-						(int) payload - 2, bytes + start + 2);
+						payload > 2 ? (int) payload - 2 : 0, bytes + start + 2);
 			break;
 		case FIN_PONG:
 			break;

@@ -11,9 +11,11 @@
  */
 #include "postgres.h"
 
+#include "backend/deadline_watch.h"
 #include "backend/extension_watch.h"
 #include "backend/failure.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
 #include "bus/report.h"
@@ -44,8 +46,10 @@ _PG_init(void)
 	SharedAddPart(&report_part);
 	SharedAddPart(&rate_limit_part);
 	SharedAddPart(&failure_part);
+	SharedAddPart(&deadline_part);
 	SharedInstallHooks();
 	LauncherRegister();
 	ExtensionWatchInit();
+	DeadlineWatchInit();
 	GatewaysRegister();
 }

@@ -107,8 +107,8 @@ typedef struct Outbox
 static Outbox outbox;
 
 /* Is this the database that quizrt.database names? */
-static bool
-database_is_served(void)
+bool
+DatabaseIsServed(void)
 {
 	/* a database can't be renamed while a session is connected to it */
 	static char *name = NULL;
@@ -127,7 +127,7 @@ database_is_served(void)
 bool
 OutboxInUse(void)
 {
-	return RingInUse() && database_is_served();
+	return RingInUse() && DatabaseIsServed();
 }
 
 /*

@@ -22,8 +22,11 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "backend/change.h"
+#include "backend/deadline_watch.h"
 #include "backend/failure.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
+#include "catalog/pg_type.h"
 #include "common/render.h"
 #include "common/subtransaction.h"
 #include "utils/array.h"
@@ -783,6 +786,32 @@ typedef struct Work
 	HeapTuple	result;			/* of a BEFORE trigger */
 } Work;
 
+/*
+ * An attempt that is open and has a deadline: the query workers are to know.
+ * Attempts whose columns are expressions are not closed by them.
+ */
+static void
+watch_deadline(const Change *change)
+{
+	const Attachment *attachment = change->attachment;
+	AttrNumber	column = attachment->deadline_column;
+	Datum		deadline;
+	bool		isnull;
+
+	if (attachment->role != ROLE_ATTEMPTS || change->new == NULL ||
+		column <= 0 || attachment->tracked[ATTEMPT_SUBMITTED] <= 0 ||
+		!slot_attisnull(change->new, attachment->tracked[ATTEMPT_SUBMITTED]))
+		return;
+	deadline = slot_getattr(change->new, column, &isnull);
+	if (isnull)
+		return;
+	if (TupleDescAttr(change->new->tts_tupleDescriptor,
+					  column - 1)->atttypid == TIMESTAMPTZOID)
+		DeadlineWatch(DatumGetTimestampTz(deadline));
+	else
+		DeadlineWatch(DEADLINE_UNKNOWN);
+}
+
 static void
 tell_change(void *arg)
 {
@@ -790,7 +819,12 @@ tell_change(void *arg)
 	Change	   *change = &work->change;
 
 	if (change->attachment == NULL)
+	{
 		change->attachment = AttachmentOfTrigger(work->data);
+		watch_deadline(change);
+	}
+	if (!OutboxInUse())
+		return;
 	if (!change->tracked)
 	{
 		if (!track_change(change))
@@ -846,6 +880,8 @@ handle_failure(Work *work, const ErrorData *error)
 {
 	Change	   *change = &work->change;
 
+	if (!OutboxInUse())
+		return;
 	if (error != NULL && IsLastingFailure(error))
 		AttachmentMarkBroken(work->data);
 	if (change->attachment != NULL && change->attachment->role == ROLE_ANSWERS &&
@@ -865,10 +901,14 @@ prepare_change(Work *work)
 	describe_change(work->data, change);
 	change->function = work->data->tg_trigger->tgfoid;
 	change->attachment = AttachmentAtHand(work->data);
+	if (change->attachment == NULL)
+		return true;
+	watch_deadline(change);
+	if (!OutboxInUse())
+		return false;
 
 	/* most updates change nothing that matters, and then cost nothing */
-	if (change->attachment == NULL ||
-		change->attachment->queries[QUERY_FIELDS] != NULL)
+	if (change->attachment->queries[QUERY_FIELDS] != NULL)
 		return true;
 	change->tracked = track_change(change);
 	return change->tracked;
@@ -887,7 +927,7 @@ quizrt_quiz_change(PG_FUNCTION_ARGS)
 	AsOwner		saved;
 	ErrorData  *error;
 
-	if (!OutboxInUse())
+	if (!DeadlineInUse() || !DatabaseIsServed())
 		return PointerGetDatum(NULL);
 
 	if (prepare_change(&work))

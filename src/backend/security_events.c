@@ -52,12 +52,13 @@ is_among(const char *word, const char *const *words, int n)
 }
 
 /*
- * quizrt.security_event(data json, channel text)
+ * quizrt.security_event(data json [, channel text])
  */
 Datum
 quizrt_security_event(PG_FUNCTION_ARGS)
 {
-	const char *channel = RequiredText(fcinfo, 1, "channel");
+	const char *channel = PG_NARGS() > 1 ? RequiredText(fcinfo, 1, "channel") :
+		event_channels[0];
 	Event		event = {EVENT_UPDATE};
 	EventText	data;
 

@@ -29,6 +29,16 @@ extern char *quizrt_tls_cert_file;
 extern char *quizrt_tls_key_file;
 extern int	quizrt_tls_min_protocol;	/* an OpenSSL version number */
 
+/* permessage-deflate */
+extern bool quizrt_deflate;
+
+/* Proxies */
+extern char *quizrt_trusted_proxies;
+extern bool quizrt_proxy_protocol;
+
+/* For tests only; empty: none */
+extern char *quizrt_echo_path;
+
 /* Limits on clients */
 extern int	quizrt_max_connections;
 extern int	quizrt_max_connections_per_address; /* 0: none */

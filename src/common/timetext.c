@@ -12,41 +12,38 @@
 
 #include "common/timetext.h"
 
-/* Whole seconds since 1970, and the milliseconds above them. */
+/* Milliseconds since 1970, rounded down. */
 static int64
-split(TimestampTz time, int *ms)
+to_unix_ms(TimestampTz time)
 {
-	int64		all = time / 1000;
+	int64		ms = time / 1000 - (time % 1000 < 0 ? 1 : 0);
 
-	/* before 2000: division rounds to zero, and it is to round down */
-	if (time % 1000 < 0)
-		all--;
-	all += (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+	return ms + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
 		SECS_PER_DAY * 1000;
-	*ms = (int) (all % 1000);
-	if (*ms < 0)
-		*ms += 1000;
-	return (all - *ms) / 1000;
 }
 
 void
 AppendUnixTime(StringInfo buffer, TimestampTz time)
 {
-	int			ms;
-	int64		seconds = split(time, &ms);
+	int64		ms = to_unix_ms(time);
 
-	appendStringInfo(buffer, INT64_FORMAT ".%03d", seconds, ms);
+	if (ms < 0)
+		appendStringInfoChar(buffer, '-');
+	ms = ms < 0 ? -ms : ms;
+	appendStringInfo(buffer, INT64_FORMAT ".%03d", ms / 1000,
+					 (int) (ms % 1000));
 }
 
 void
 AppendIsoTime(StringInfo buffer, TimestampTz time)
 {
-	int			ms;
-	time_t		seconds = (time_t) split(time, &ms);
+	int64		ms = to_unix_ms(time);
+	int			fraction = (int) ((ms % 1000 + 1000) % 1000);
+	time_t		seconds = (time_t) ((ms - fraction) / 1000);
 	struct tm	tm;
 	char		text[64];
 
 	gmtime_r(&seconds, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	appendStringInfo(buffer, "%s.%03dZ", text, ms);
+	appendStringInfo(buffer, "%s.%03dZ", text, fraction);
 }

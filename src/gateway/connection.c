@@ -33,11 +33,13 @@
 #include "gateway/dialect.h"
 #include "gateway/guard.h"
 #include "gateway/poller.h"
+#include "gateway/proxy.h"
 #include "gateway/questions.h"
 #include "gateway/report.h"
 #include "gateway/routes.h"
 #include "gateway/tls.h"
 #include "utils/memutils.h"
+#include "wire/deflate.h"
 
 /* Bytes read from one client, and written to one, in a turn. */
 #define READ_SIZE		(64 * 1024)
@@ -46,6 +48,12 @@
 
 /* What a client must take within quizrt.send_timeout when it is too slow. */
 #define LEAST_PROGRESS	(16 * 1024)
+
+/* How many times quizrt.query_timeout a credential may take to be checked. */
+#define ASKING_TIMES	10
+
+/* How many times quizrt.max_queue_size may wait in snapshots. */
+#define SNAPSHOT_ROOM	8
 
 /* The span over which quizrt.max_error_rate is judged. */
 #define ERROR_SPAN		10
@@ -214,10 +222,12 @@ enter(Connection *connection, ConnectionState state)
 			break;
 		case CONNECTION_ASKING:
 
-			/* The question has a deadline of its own; this is for the case
-			 * that its answer could not be dealt with. */
-			connection->deadline = gateway_now + 2 *
-				(TimeMs) quizrt_query_timeout;
+			/*
+			 * The question has a deadline of its own, and may be asked again.
+			 * This is for the case that the answer could not be dealt with.
+			 */
+			connection->deadline = gateway_now +
+				(TimeMs) quizrt_query_timeout * ASKING_TIMES;
 			break;
 		case CONNECTION_OPEN:
 			connection->deadline = NEVER;
@@ -310,6 +320,15 @@ set_socket_options(int fd, const struct sockaddr_storage *peer)
 #endif
 }
 
+/* What comes before HTTP, and below it. */
+static bool
+start_io(Connection *connection)
+{
+	if (quizrt_proxy_protocol)
+		return ProxyStart(connection);
+	return !TlsWanted() || TlsStart(connection);
+}
+
 void
 ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 {
@@ -348,7 +367,7 @@ ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 		return;
 	}
 	arm(connection);
-	if (TlsWanted() && peer->ss_family != AF_UNIX && !TlsStart(connection))
+	if (peer->ss_family != AF_UNIX && !start_io(connection))
 	{
 		ConnectionDrop(connection);
 		return;
@@ -387,32 +406,40 @@ append(Connection *connection, Frame *frame)
 	return true;
 }
 
-/*
- * Is there as much waiting as may be?  Snapshots count apart: one is accepted
- * whatever its size, but not one upon the other.
- */
+/* The same for what may be compressed. */
 static bool
-queue_is_full(const OutputQueue *queue, const Frame *frame)
+append_message(Connection *connection, Frame *frame)
 {
-	return queue->bytes > (Size) quizrt_max_queue_size ||
-		(frame->exempt &&
-		 queue->exempt_bytes > (Size) quizrt_max_queue_size);
+	if (frame != NULL && connection->window_bits > 0)
+		frame = DeflatedFrame(frame, connection->window_bits);
+	return append(connection, frame);
 }
 
-bool
+/*
+ * Has the client to take something first?  What is exempt from the limit has
+ * a wider one: there may be a snapshot for each of a client's channels.
+ */
+static bool
+is_too_slow(const Connection *connection)
+{
+	return connection->output.bytes > (Size) quizrt_max_queue_size ||
+		connection->output.exempt_bytes >
+		(Size) quizrt_max_queue_size * SNAPSHOT_ROOM;
+}
+
+SendResult
 ConnectionSend(Connection *connection, Frame *frame)
 {
 	if (connection->state != CONNECTION_OPEN)
-		return true;
-	if (frame != NULL && queue_is_full(&connection->output, frame))
+		return SEND_ENDED;
+	if (is_too_slow(connection))
 		connection->lagging = true;
 	if (connection->lagging)
 	{
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
-		return false;
+		return SEND_LEFT_OUT;
 	}
-	append(connection, frame);
-	return true;
+	return append_message(connection, frame) ? SEND_QUEUED : SEND_ENDED;
 }
 
 void
@@ -425,7 +452,7 @@ ConnectionSendOwn(Connection *connection, Frame *frame)
 		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER, "Too slow");
 	}
 	else if (connection->state == CONNECTION_OPEN)
-		append(connection, frame);
+		append_message(connection, frame);
 	if (frame != NULL)
 		FrameRelease(frame);
 }
@@ -635,6 +662,7 @@ pong(Connection *connection, const char *bytes, size_t length)
 typedef struct Message
 {
 	Connection *connection;
+	WsOpcode	opcode;
 	const char *bytes;
 	size_t		length;
 } Message;
@@ -643,9 +671,10 @@ static void
 hand_to_dialect(void *argument)
 {
 	Message    *message = argument;
+	const Dialect *dialect = message->connection->dialect;
 
-	message->connection->dialect->message(message->connection,
-										  message->bytes, message->length);
+	(message->opcode == WS_BINARY ? dialect->binary : dialect->message)
+		(message->connection, message->bytes, message->length);
 }
 
 static bool
@@ -653,7 +682,7 @@ on_message(void *context, WsOpcode opcode, uint16_t code, const char *bytes,
 		   size_t length)
 {
 	Connection *connection = context;
-	Message		message = {connection, bytes, length};
+	Message		message = {connection, opcode, bytes, length};
 
 	switch (opcode)
 	{
@@ -698,6 +727,8 @@ feed(Connection *connection, const char *bytes, size_t length)
 	WsLimits	limits = {0};
 
 	limits.max_message = (size_t) quizrt_max_message_size;
+	limits.allow_binary = connection->dialect->binary != NULL;
+	limits.deflate = connection->window_bits > 0;
 	if (!WsFeed(&connection->reader, &limits, bytes, length,
 				&websocket_handler, connection) &&
 		is_websocket(connection->state))
@@ -865,6 +896,7 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 	StringInfoData response;
 	HttpRequest request;
 	Frame	   *frame;
+	char		extensions[DEFLATE_ANSWER_SIZE];
 
 	if (!ConnectionRequest(connection, &request))
 	{
@@ -879,8 +911,13 @@ ConnectionUpgrade(Connection *connection, const char *protocol)
 		ConnectionRefuse(connection, 503, "Too many connections");
 		return;
 	}
+	if (quizrt_deflate)
+		connection->window_bits =
+			DeflateNegotiate(request.websocket_extensions, extensions,
+							 sizeof(extensions));
 	initStringInfo(&response);
-	HttpAppendUpgrade(&response, &request, protocol, NULL);
+	HttpAppendUpgrade(&response, &request, protocol,
+					  connection->window_bits > 0 ? extensions : NULL);
 	frame = FrameFromBytes(response.data, response.len);
 	pfree(response.data);
 	if (append(connection, frame))

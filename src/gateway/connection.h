@@ -35,6 +35,7 @@
 
 #include <sys/socket.h>
 
+#include "common/netaddress.h"
 #include "gateway/io.h"
 #include "gateway/output.h"
 #include "gateway/timer.h"
@@ -58,12 +59,8 @@ typedef enum ConnectionState
 
 #define CONNECTION_STATES	(CONNECTION_DEAD + 1)
 
-/* Who the peer is, for limits: an IPv6 (or mapped IPv4) address; zero for a
- * Unix-domain socket. */
-typedef struct PeerAddress
-{
-	uint8		bytes[16];
-} PeerAddress;
+/* Who the client is, for limits: behind a proxy, whom that has named. */
+typedef NetAddress PeerAddress;
 
 struct Dialect;
 struct Question;
@@ -102,6 +99,7 @@ typedef struct Connection
 	uint32		head_length;
 	uint32		head_size;
 	WsReader   *reader;
+	int			window_bits;	/* of permessage-deflate; 0: not negotiated */
 
 	OutputQueue output;
 
@@ -110,6 +108,7 @@ typedef struct Connection
 	int			errors;
 
 	PeerAddress peer;
+	bool		encrypted;		/* between the client and us, or the proxy */
 	TimestampTz connected_at;
 	uint64		bytes_sent;
 } Connection;
@@ -158,12 +157,19 @@ extern void ConnectionResume(Connection *connection);
  */
 
 /*
- * Queue data: a reference to the frame is taken.  NULL (no memory for the
- * frame) ends the connection.  False: it was left out, because the client is
- * too slow.  It is lagging from then on, until its queue is empty and the
- * dialect (caught_up) makes good for what was left out.
+ * Queue a frame: a reference is taken.  NULL (no memory for the frame) ends
+ * the connection.  Data is not queued where the client is too slow: then
+ * SEND_LEFT_OUT is returned, and the client is lagging until its queue is
+ * empty and the dialect has made good for what was left out.
  */
-extern bool ConnectionSend(Connection *connection, Frame *frame);
+typedef enum SendResult
+{
+	SEND_QUEUED,
+	SEND_LEFT_OUT,
+	SEND_ENDED					/* the connection is not open (any more) */
+} SendResult;
+
+extern SendResult ConnectionSend(Connection *connection, Frame *frame);
 
 /* The same for a frame made for this client only: takes the reference. */
 extern void ConnectionSendOwn(Connection *connection, Frame *frame);

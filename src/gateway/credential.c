@@ -68,7 +68,9 @@ CredentialAsk(Connection *connection, CredentialPurpose purpose,
 {
 	if (connection->state == CONNECTION_HEAD)
 		ConnectionAsking(connection);
-	ask(connection, purpose, EventTextOf(credential), answered);
+	if (connection->state == CONNECTION_ASKING ||
+		connection->state == CONNECTION_OPEN)
+		ask(connection, purpose, EventTextOf(credential), answered);
 }
 
 static void
@@ -76,13 +78,17 @@ rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
 {
 	Connection *connection = owner;
 	CredentialAnswer answer;
+	bool		known = bytes != NULL &&
+		CredentialAnswerDecode(bytes, length, &answer);
 
 	connection->question = NULL;
-	if (bytes == NULL || !CredentialAnswerDecode(bytes, length, &answer))
+	if (known && answer.verdict != CREDENTIAL_ACCEPTED)
+		ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, "Access revoked");
+	else if (connection->dialect->rechecked != NULL)
+		connection->dialect->rechecked(connection, known);
+	else if (!known)
 		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
 						"Access could not be verified");
-	else if (answer.verdict != CREDENTIAL_ACCEPTED)
-		ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, "Access revoked");
 }
 
 static bool

@@ -45,7 +45,7 @@ typedef enum EarlyMessage
 typedef struct DashboardSession
 {
 	bool		connected;		/* it is known who it is, and it was told */
-	bool		of_tenant;		/* sees the projects of one tenant */
+	char	   *tenant;			/* sees its projects only; NULL: all */
 	int			nearly;
 	EarlyMessage early[MAX_EARLY];
 	dlist_head	subscriptions;
@@ -153,17 +153,18 @@ ended(Connection *connection)
 	if (session->connected)
 		count_client(-1);
 	UnsubscribeAll(&session->subscriptions);
+	if (session->tenant != NULL)
+		pfree(session->tenant);
 	pfree(session);
 }
 
 /* It is known who it is: from here on it gets messages. */
 static void
-welcome(Connection *connection, EventText topic, bool of_tenant)
+welcome(Connection *connection, const char *topic)
 {
 	DashboardSession *session = connection->session;
 
-	Subscribe(connection, topic, &session->subscriptions);
-	session->of_tenant = of_tenant;
+	Subscribe(connection, EventTextOf(topic), &session->subscriptions);
 	session->connected = true;
 	count_client(1);
 	connection->heartbeat_due = gateway_now + quizrt_dashboard_heartbeat;
@@ -195,24 +196,35 @@ unavailable(Connection *connection)
 		ConnectionRefuse(connection, 503, "Temporarily unavailable");
 }
 
-/* The topic of the tenant that a token names; NULL where there can be none. */
-static char *
-topic_of(const CredentialAnswer *answer)
+/* Does the token name a tenant, and one that there can be? */
+static bool
+is_member(const CredentialAnswer *answer)
 {
-	if (answer->verdict != CREDENTIAL_ACCEPTED || answer->tenant.length == 0 ||
-		answer->tenant.length > MAX_TOPIC_LENGTH - strlen(TENANT_PREFIX))
-		return NULL;
-	return psprintf(TENANT_PREFIX "%.*s", (int) answer->tenant.length,
-					answer->tenant.bytes);
+	return answer->verdict == CREDENTIAL_ACCEPTED &&
+		answer->tenant.length > 0 &&
+		answer->tenant.length <= MAX_TOPIC_LENGTH - strlen(TENANT_PREFIX);
+}
+
+static void
+welcome_member(Connection *connection, const CredentialAnswer *answer)
+{
+	DashboardSession *session = connection->session;
+	char	   *topic = psprintf(TENANT_PREFIX "%.*s",
+								 (int) answer->tenant.length,
+								 answer->tenant.bytes);
+
+	session->tenant = MemoryContextStrdup(dashboard_context,
+										  topic + strlen(TENANT_PREFIX));
+	CredentialHold(connection, answer, &session->subscriptions);
+	welcome(connection, topic);
+	pfree(topic);
 }
 
 static void
 identified(Connection *connection, const CredentialAnswer *answer,
 		   const StreamMark *mark)
 {
-	DashboardSession *session = connection->session;
 	bool		in_query = connection->state == CONNECTION_ASKING;
-	char	   *topic;
 
 	if (answer == NULL)
 	{
@@ -223,15 +235,10 @@ identified(Connection *connection, const CredentialAnswer *answer,
 		ConnectionUpgrade(connection, NULL);
 	if (connection->state != CONNECTION_OPEN)
 		return;
-	topic = topic_of(answer);
-	if (topic == NULL)
-		refuse(connection);
+	if (is_member(answer))
+		welcome_member(connection, answer);
 	else
-	{
-		CredentialHold(connection, answer, &session->subscriptions);
-		welcome(connection, EventTextOf(topic), true);
-		pfree(topic);
-	}
+		refuse(connection);
 	if (in_query)
 		ConnectionResume(connection);
 }
@@ -248,7 +255,7 @@ begin(Connection *connection)
 		ConnectionSetDeadline(connection,
 							  gateway_now + quizrt_dashboard_auth_timeout);
 	else
-		welcome(connection, EventTextOf(TOPIC_OF_ALL), false);
+		welcome(connection, TOPIC_OF_ALL);
 	ConnectionResume(connection);
 }
 
@@ -321,7 +328,7 @@ message(Connection *connection, const char *bytes, size_t length)
 		first_message(connection, &message);
 	else if (!session->connected)
 		early_message(connection, meaning);
-	else if (!message.ping && message.token != NULL && !session->of_tenant)
+	else if (!message.ping && message.token != NULL && session->tenant == NULL)
 		(void) ConnectionCountError(connection);	/* nobody asked for it */
 	else
 		answer(connection, meaning);
@@ -339,7 +346,7 @@ reloaded(Connection *connection)
 	if (!quizrt_dashboard_enabled)
 		ConnectionClose(connection, WS_CLOSE_GOING_AWAY, "Not served any more");
 	else if (quizrt_dashboard_multi_tenant && session->connected &&
-			 !session->of_tenant)
+			 session->tenant == NULL)
 		refuse(connection);
 }
 
@@ -371,6 +378,19 @@ word(const Event *event, EventText topic)
 	return FrameFromPieces(WS_TEXT, pieces, lengthof(pieces));
 }
 
+/* For views */
+static const char *
+owner(const Connection *connection)
+{
+	return ((DashboardSession *) connection->session)->tenant;
+}
+
+static dlist_head *
+channels(const Connection *connection)
+{
+	return &((DashboardSession *) connection->session)->subscriptions;
+}
+
 static bool
 enabled(void)
 {
@@ -399,5 +419,7 @@ const Dialect dashboard_dialect = {
 	.caught_up = ReconnectCaughtUp,
 	.word = word,
 	.event = ReconnectEvent,
+	.owner = owner,
+	.channels = channels,
 	.lost = ReconnectLost
 };

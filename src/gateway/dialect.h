@@ -26,7 +26,7 @@ struct Topic;
 typedef struct Dialect
 {
 	const char *name;
-	const char *path;			/* of the endpoint */
+	const char *path;			/* of the endpoint; NULL: quizrt.echo_path */
 
 	/* Is this topic of an event one of its own?  NULL: it has none. */
 	bool		(*owns_topic) (EventText topic);
@@ -55,6 +55,10 @@ typedef struct Dialect
 	/* A text message, valid UTF-8. */
 	void		(*message) (Connection *connection, const char *bytes,
 							size_t length);
+
+	/* A binary message.  NULL: there are none (1003). */
+	void		(*binary) (Connection *connection, const char *bytes,
+						   size_t length);
 
 	/* Time between heartbeats, and the heartbeat; NULL: WebSocket pings. */
 	int			(*heartbeat_interval) (void);
@@ -92,6 +96,10 @@ typedef struct Dialect
 	 * nothing. */
 	void		(*event) (const Event *event);
 
+	/* A credential that was checked again is still good, or (not known)
+	 * nobody could tell.  NULL: in the latter case the connection is closed. */
+	void		(*rechecked) (Connection *connection, bool known);
+
 	/* A topic is freed for which the dialect has set "extra".  NULL: it sets
 	 * none. */
 	void		(*topic_ended) (struct Topic *topic);
@@ -112,6 +120,7 @@ extern const Dialect quiz_dialect;
 extern const Dialect dashboard_dialect;
 extern const Dialect security_events_dialect;
 extern const Dialect security_system_dialect;
+extern const Dialect echo_dialect;
 
 /* All of them, and NULL. */
 extern const Dialect *const dialects[];

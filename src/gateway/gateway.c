@@ -37,6 +37,7 @@
 #include "common/settings.h"
 #include "gateway/addresses.h"
 #include "gateway/connection.h"
+#include "gateway/echo.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/listener.h"
@@ -65,7 +66,6 @@ static int	gateway_number;
 static WaitEventSet *wait_set;
 static MemoryContext turn_context;
 static uint32 wait_event;
-static bool closing_all = false;
 
 void
 GatewaysRegister(void)
@@ -161,6 +161,7 @@ start(void)
 
 	ClockRead();
 	raise_descriptor_limit();
+	EchoAnnounce();
 	PollerInit();
 	TopicsInit();
 	AddressesInit();
@@ -195,19 +196,20 @@ serve_reload(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	EchoAnnounce();
 	ListenersReload();
 	ConnectionsReload();
 }
 
-/* Close everybody when draining begins, or the process is to end. */
+/*
+ * Close everybody while draining, or when the process is to end: in every
+ * turn, as whoever was at the door when that began may have come in since.
+ */
 static void
 serve_draining(void)
 {
-	bool		wanted = ShutdownRequestPending || DrainingGet();
-
-	if (wanted && !closing_all)
+	if (ShutdownRequestPending || DrainingGet())
 		ConnectionsCloseAll();
-	closing_all = wanted;
 }
 
 static bool

@@ -40,5 +40,6 @@ typedef struct IoOperations
 
 extern const IoOperations plain_io;
 extern const IoOperations tls_io;
+extern const IoOperations proxy_io;
 
 #endif							/* QUIZRT_IO_H */

@@ -472,11 +472,12 @@ accept_some(Listener *listener)
 			ConnectionAccept(fd, &peer);
 			continue;
 		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 			errno == ENOBUFS)
 			pause_accepting();
-		if (errno != EINTR && errno != ECONNABORTED)
-			return;
+		return;
 	}
 }
 

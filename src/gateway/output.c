@@ -29,12 +29,19 @@ OutputInit(OutputQueue *queue)
 
 /* Count a frame in or out. */
 static inline void
-weigh(OutputQueue *queue, const Frame *frame, int sign)
+count_in(OutputQueue *queue, const Frame *frame)
 {
-	if (frame->exempt)
-		queue->exempt_bytes += sign * (int64) frame->length;
-	else
-		queue->bytes += sign * (int64) frame->length;
+	Size	   *total = frame->exempt ? &queue->exempt_bytes : &queue->bytes;
+
+	*total += frame->length + FRAME_COST;
+}
+
+static inline void
+count_out(OutputQueue *queue, const Frame *frame)
+{
+	Size	   *total = frame->exempt ? &queue->exempt_bytes : &queue->bytes;
+
+	*total -= frame->length + FRAME_COST;
 }
 
 static bool
@@ -65,7 +72,7 @@ OutputAppend(OutputQueue *queue, Frame *frame)
 		return false;
 	*slot(queue, queue->count) = FrameRetain(frame);
 	queue->count++;
-	weigh(queue, frame, 1);
+	count_in(queue, frame);
 	return true;
 }
 
@@ -94,7 +101,7 @@ OutputPrepend(OutputQueue *queue, Frame *frame)
 		return false;
 	queue->first = (queue->first - 1) & (queue->size - 1);
 	queue->count++;
-	weigh(queue, frame, 1);
+	count_in(queue, frame);
 	for (uint32 i = 0; i < place; i++)
 		*slot(queue, i) = *slot(queue, i + 1);
 	*slot(queue, place) = FrameRetain(frame);
@@ -132,7 +139,7 @@ drop_first(OutputQueue *queue)
 {
 	Frame	   *frame = *slot(queue, 0);
 
-	weigh(queue, frame, -1);
+	count_out(queue, frame);
 	queue->first = (queue->first + 1) & (queue->size - 1);
 	queue->count--;
 	queue->sent = 0;

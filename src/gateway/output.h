@@ -12,6 +12,12 @@
 
 #include "wire/frame.h"
 
+/*
+ * What a frame costs besides its bytes, nearly: so that many small ones (the
+ * pongs of a flood of pings) count for what they are.
+ */
+#define FRAME_COST		48
+
 /* Frames that a queue holds without memory of its own. */
 #define OUTPUT_INLINE	4
 

@@ -11,7 +11,7 @@
  *
  * An answer that comes for a question that is gone is dropped.  One that can't
  * be joined to the stream any more (see stream.c) is of no use: the question
- * is asked again, until its deadline.
+ * is asked again, a few times, and until its deadline.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +27,9 @@
 /* Answers that are taken in one turn. */
 #define ANSWERS_A_TURN	256
 
+/* How often a question is asked whose answer can't be joined. */
+#define MAX_ASKED		5
+
 /* When to try a full mailbox again, in milliseconds: other gateways may have
  * filled it, and nobody tells us when they have their answers. */
 #define MAILBOX_RETRY	10
@@ -38,6 +41,7 @@ struct Question
 	uint64		cookie;
 	QuestionKind kind;
 	bool		handed_on;		/* else it waits here */
+	int			asked;			/* times */
 	QuestionRef ref;			/* once handed on */
 	TimestampTz deadline;
 	AnswerHandler handler;
@@ -151,6 +155,7 @@ hand_on(Question *question)
 static void
 put(Question *question)
 {
+	question->asked++;
 	StreamMarkSet(&question->mark);
 	question->handed_on = dlist_is_empty(&waiting) && hand_on(question);
 	if (!question->handed_on)
@@ -199,17 +204,21 @@ take_answer(const MailboxAnswer *answer)
 {
 	QuestionEntry *entry = hash_search(questions, &answer->cookie, HASH_FIND,
 									   NULL);
+	Question   *question;
 
 	if (entry == NULL)
 		return;
-	if (answer->answered && entry->question->mark.broken)
+	question = entry->question;
+	if (!answer->answered || !question->mark.broken)
+		tell(question, answer->answered ? answer->bytes : NULL,
+			 answer->length);
+	else if (question->asked < MAX_ASKED)
 	{
-		StreamMarkClear(&entry->question->mark);
-		put(entry->question);
-		return;
+		StreamMarkClear(&question->mark);
+		put(question);
 	}
-	tell(entry->question, answer->answered ? answer->bytes : NULL,
-		 answer->length);
+	else
+		tell(question, NULL, 0);
 }
 
 /* Hand on what waited, as far as the mailbox has room now. */

@@ -310,6 +310,15 @@ QuizRecheckCredential(Connection *connection)
 }
 
 static void
+rechecked(Connection *connection, bool known)
+{
+	if (known)
+		QuizVerified(connection);
+	else
+		QuizNotVerified(connection);
+}
+
+static void
 ended(Connection *connection)
 {
 	QuizSession *session = connection->session;
@@ -388,6 +397,7 @@ const Dialect quiz_dialect = {
 	.concludes = concludes,
 	.conclude = conclude,
 	.event = event,
+	.rechecked = rechecked,
 	.topic_ended = QuizTopicEnded,
 	.owner = owner_of,
 	.channels = channels_of,

@@ -15,7 +15,10 @@
  * its subscribers, and sent to those to whom it shows something new.
  *
  * When events are lost and nobody knows which, a revocation may have been
- * among them: credentials and grants are checked again.
+ * among them, and what follows is not to reach who has lost access.  So all
+ * subscriptions are held at once and all requests wait ("unverified") until
+ * credentials and grants have been checked again; then come the snapshots, or
+ * "Updates lost", and the rest.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +45,6 @@ typedef struct Leaderboard
 	bool		changed;		/* since then */
 } Leaderboard;
 
-static void resynchronise(Subscription *subscription);
 static void mark_leaderboard(Topic *topic);
 
 static bool
@@ -112,8 +114,23 @@ typedef struct Following
 {
 	Connection *connection;
 	Subscription *subscription;
-	bool		resync;			/* something that has no message followed */
+	bool		resync;			/* something that has no message followed, or
+								 * it isn't known what did */
 } Following;
+
+/*
+ * Something was sent, or left out: then it will be made good for when the
+ * client has caught up.  True: it was sent.
+ */
+static bool
+count_sent(Subscription *subscription, SendResult result)
+{
+	if (result == SEND_LEFT_OUT)
+		subscription->lost = true;
+	else if (result == SEND_QUEUED)
+		CounterAdd(COUNTER_MESSAGES_SENT, 1);
+	return result == SEND_QUEUED;
+}
 
 /* What was committed since the snapshot. */
 static bool
@@ -129,10 +146,8 @@ follow(void *context, const Event *event)
 	{
 		case EVENT_UPDATE:
 			frame = topic->dialect->word(event, TopicName(topic));
-			if (!ConnectionSend(at->connection, frame))
-				at->subscription->lost = true;
+			count_sent(at->subscription, ConnectionSend(at->connection, frame));
 			FrameRelease(frame);
-			CounterAdd(COUNTER_MESSAGES_SENT, 1);
 			break;
 		case EVENT_RESYNC:
 			at->resync = true;
@@ -162,25 +177,21 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 {
 	Connection *connection = SubscriptionConnection(subscription);
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
-	Following	following = {connection, subscription, false};
+	Following	following = {connection, subscription, snapshot->mark.broken};
+	SendResult	result = ConnectionSend(connection, frame);
 
-	if (!ConnectionSend(connection, frame))
-	{
-		/* It will be made good for when the client has caught up. */
-		subscription->lost = true;
-		subscription->held = false;
-		return;
-	}
-	if (connection->state != CONNECTION_OPEN)
-		return;
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
-	remember_shown(subscription, frame);
-	StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
-	if (connection->state != CONNECTION_OPEN)
+	if (result == SEND_ENDED)
 		return;
 	subscription->held = false;
+	if (!count_sent(subscription, result))
+		return;
+	remember_shown(subscription, frame);
+	if (!following.resync)
+		StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
+	if (connection->state != CONNECTION_OPEN)
+		return;
 	if (following.resync)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
@@ -210,29 +221,30 @@ static void
 snapshot_ready(void *owner, TopicSnapshot *snapshot)
 {
 	Subscription *subscription = owner;
+	QuizSession *session = SubscriptionConnection(subscription)->session;
 
 	subscription->wait = NULL;
-	if (snapshot == NULL)
-		resynchronise(subscription);
+	if (snapshot == NULL || session->unverified)
+		QuizRefresh(subscription);
 	else if (is_notification(TopicName(subscription->topic)))
 		send_end_of_attempt(subscription, snapshot);
 	else
 		QuizSendSnapshot(subscription, snapshot);
 }
 
-/*
- * The client of this subscription may have missed something.  May end the
- * connection.
- */
-static void
-resynchronise(Subscription *subscription)
+void
+QuizRefresh(Subscription *subscription)
 {
 	Connection *connection = SubscriptionConnection(subscription);
+	QuizSession *session = connection->session;
 	EventText	topic = TopicName(subscription->topic);
 
-	subscription->lost = false;
+	subscription->lost = session->unverified;
+	if (session->unverified)
+		return;					/* QuizVerified() will */
 	if (!QuizHasSnapshot(topic) && !is_notification(topic))
 	{
+		subscription->held = false;
 		QuizSendErrorAbout(connection, "Updates lost",
 						   subscription->topic->name);
 		return;
@@ -249,7 +261,7 @@ static void
 resynchronise_one(Subscription *subscription, Connection *connection,
 				  void *context)
 {
-	resynchronise(subscription);
+	QuizRefresh(subscription);
 }
 
 void
@@ -287,8 +299,9 @@ QuizCaughtUp(Connection *connection)
 	Subscription *subscription;
 
 	while (connection->state == CONNECTION_OPEN &&
+		   !((QuizSession *) connection->session)->unverified &&
 		   (subscription = find_lost(connection->session)) != NULL)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
@@ -299,20 +312,53 @@ static Timer lost_timer;
 static TimeMs lost_last = 0;
 
 static void
-resynchronise_connection(Connection *connection)
+suspend(QuizSession *session)
 {
-	QuizSession *session = connection->session;
 	dlist_iter	iter;
 
+	session->unverified = true;
 	dlist_foreach(iter, &session->channels)
 	{
-		dlist_container(Subscription, node, iter.cur)->lost = true;
+		Subscription *at = dlist_container(Subscription, node, iter.cur);
+
+		at->lost = at->held = true;
 	}
-	QuizCaughtUp(connection);
-	if (connection->state == CONNECTION_OPEN && !session->participant)
+}
+
+static void
+verify(Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	if (!session->participant)
 		QuizRecheck(connection);
+	QuizRecheckCredential(connection);
+	QuizVerified(connection);
+}
+
+void
+QuizVerified(Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	if (!session->unverified || session->recheck != NULL ||
+		connection->question != NULL || QuizLossPending())
+		return;
+	session->unverified = false;
+
+	/* A slow client is seen to when it has caught up. */
+	if (!connection->lagging)
+		QuizCaughtUp(connection);
 	if (connection->state == CONNECTION_OPEN)
-		QuizRecheckCredential(connection);
+		QuizCarryOn(connection);
+}
+
+void
+QuizNotVerified(Connection *connection)
+{
+	if (!QuizLossPending())
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
+						"Access could not be verified");
 }
 
 static void
@@ -326,7 +372,28 @@ resynchronise_all(Timer *timer)
 		Connection *connection = dlist_container(Connection, node, iter.cur);
 
 		if (connection->dialect == &quiz_dialect)
-			resynchronise_connection(connection);
+			verify(connection);
+	}
+}
+
+bool
+QuizLossPending(void)
+{
+	return lost_timer.due != NEVER && lost_timer.fire != NULL;
+}
+
+/* Nobody hears anything from now on. */
+static void
+suspend_all(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &connections[CONNECTION_OPEN])
+	{
+		Connection *connection = dlist_container(Connection, node, iter.cur);
+
+		if (connection->dialect == &quiz_dialect)
+			suspend(connection->session);
 	}
 }
 
@@ -334,6 +401,7 @@ resynchronise_all(Timer *timer)
 void
 QuizLost(void)
 {
+	suspend_all();
 	if (lost_timer.fire == NULL)
 		TimerInit(&lost_timer, resynchronise_all);
 	if (lost_timer.due == NEVER)
@@ -351,20 +419,15 @@ show(Subscription *subscription, Connection *connection, void *context)
 {
 	Frame	   *frame = context;
 	Frame	   *shown = subscription->shown;
+	SendResult	result;
 
 	if (subscription->held ||
 		(shown != NULL && shown->length == frame->length &&
 		 memcmp(shown->bytes, frame->bytes, frame->length) == 0))
 		return;
-	if (!ConnectionSend(connection, frame))
-	{
-		subscription->lost = true;
-		return;
-	}
-	if (connection->state != CONNECTION_OPEN)
-		return;
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
-	remember_shown(subscription, frame);
+	result = ConnectionSend(connection, frame);
+	if (result != SEND_ENDED && count_sent(subscription, result))
+		remember_shown(subscription, frame);
 }
 
 static void

@@ -16,6 +16,7 @@
 #include "common/settings.h"
 #include "gateway/dialect.h"
 #include "gateway/metrics.h"
+#include "gateway/proxy.h"
 #include "gateway/routes.h"
 
 const Dialect *const dialects[] = {
@@ -23,6 +24,7 @@ const Dialect *const dialects[] = {
 	&dashboard_dialect,
 	&security_events_dialect,
 	&security_system_dialect,
+	&echo_dialect,
 	NULL
 };
 
@@ -33,7 +35,8 @@ DialectOfPath(HttpText path)
 	{
 		const Dialect *dialect = dialects[i];
 
-		if (HttpTextIs(path, dialect->path) &&
+		if (HttpTextIs(path, dialect->path != NULL ? dialect->path :
+					   quizrt_echo_path) &&
 			(dialect->enabled == NULL || dialect->enabled()))
 			return dialect;
 	}
@@ -170,6 +173,7 @@ RouteRequest(Connection *connection, const HttpRequest *request)
 			answer = probes[i].answer;
 	}
 	connection->dialect = DialectOfPath(request->path);
+	ProxyApply(connection, request);
 
 	if (answer == NULL && connection->dialect == NULL)
 		ConnectionRefuse(connection, 404, "Not found");

@@ -332,6 +332,8 @@ ended(Connection *connection)
 	SecurityStatusUnwanted(session);
 	UnsubscribeAll(&session->subscriptions);
 	UnsubscribeAll(&session->internal);
+	if (session->owner != NULL)
+		pfree(session->owner);
 	pfree(session);
 }
 
@@ -401,8 +403,12 @@ begin(Connection *connection, const CredentialAnswer *answer,
 	SecuritySession *session = connection->session;
 
 	if (answer != NULL)
+	{
+		session->owner = MemoryContextAllocZero(security_context,
+												answer->owner.length + 1);
+		memcpy(session->owner, answer->owner.bytes, answer->owner.length);
 		CredentialHold(connection, answer, &session->internal);
-	session->identified = answer != NULL;
+	}
 	upgrade(connection);
 	if (connection->state == CONNECTION_OPEN)
 		want(connection, ALL_CHANNELS(endpoint_of(connection)));
@@ -493,7 +499,7 @@ reloaded(Connection *connection)
 	SecuritySession *session = connection->session;
 
 	SecurityStatusReloaded();
-	if (quizrt_security_api_key_enabled && !session->identified)
+	if (quizrt_security_api_key_enabled && session->owner == NULL)
 		ConnectionClose(connection, WS_CLOSE_POLICY_VIOLATION,
 						"API key required");
 }
@@ -523,6 +529,19 @@ word(const Event *event, EventText topic)
 	return FrameFromPieces(WS_TEXT, pieces, lengthof(pieces));
 }
 
+/* For views */
+static const char *
+owner(const Connection *connection)
+{
+	return ((SecuritySession *) connection->session)->owner;
+}
+
+static dlist_head *
+channels(const Connection *connection)
+{
+	return &((SecuritySession *) connection->session)->subscriptions;
+}
+
 static int
 heartbeat_interval(void)
 {
@@ -535,11 +554,11 @@ idle_timeout(void)
 	return quizrt_security_idle_timeout;
 }
 
-/* Both are the same but for name and path; a topic is whose it is first, which
- * makes no difference. */
-#define SECURITY_DIALECT(its_name, its_path) \
+/* The two are the same but for the path.  Which of them a topic is said to
+ * belong to makes no difference, then. */
+#define SECURITY_DIALECT(its_path) \
 { \
-	.name = its_name, \
+	.name = "security", \
 	.path = its_path, \
 	.owns_topic = owns_topic, \
 	.request = request, \
@@ -553,11 +572,13 @@ idle_timeout(void)
 	.caught_up = ReconnectCaughtUp, \
 	.word = word, \
 	.event = ReconnectEvent, \
+	.owner = owner, \
+	.channels = channels, \
 	.lost = ReconnectLost \
 }
 
 const Dialect security_events_dialect =
-SECURITY_DIALECT("security events", "/ws/events");
+SECURITY_DIALECT("/ws/events");
 
 const Dialect security_system_dialect =
-SECURITY_DIALECT("security system", "/ws/system");
+SECURITY_DIALECT("/ws/system");

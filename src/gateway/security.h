@@ -15,7 +15,7 @@
 
 typedef struct SecuritySession
 {
-	bool		identified;		/* by a key */
+	char	   *owner;			/* of the key; NULL: none was asked for */
 	bool		chosen;			/* it has named channels itself */
 	uint32		wanted;			/* a bit for each channel of the endpoint */
 	dlist_head	subscriptions;

@@ -124,13 +124,6 @@ take(const StatusAnswer *answer)
  * To whom it is said
  */
 
-static void
-send_to(Connection *connection, Frame *frame)
-{
-	ConnectionSend(connection, frame);
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
-}
-
 typedef struct Telling
 {
 	Frame	   *frame;
@@ -149,7 +142,8 @@ tell(Subscription *subscription, Connection *connection, void *context)
 		(session->status_least == 0 && !telling->tick))
 		return;
 	SecurityStatusUnwanted(session);
-	send_to(connection, telling->frame);
+	if (ConnectionSend(connection, telling->frame))
+		CounterAdd(COUNTER_MESSAGES_SENT, 1);
 }
 
 /* Those who wait are subscribers, and few where it is no tick. */

@@ -312,6 +312,7 @@ TlsStart(Connection *connection)
 	SSL_set_accept_state(state->ssl);
 	connection->io = &tls_io;
 	connection->io_state = state;
+	connection->encrypted = true;
 	return true;
 }
 
@@ -352,8 +353,13 @@ tls_read(Connection *connection, char *buffer, size_t size)
 	ssize_t		result;
 
 	Assert(size >= RECORD_SIZE);
-	if (state->broken || connection->state == CONNECTION_DRAINING)
+	if (connection->state == CONNECTION_DRAINING)
 		return recv(connection->fd, buffer, size, 0);
+	if (state->broken)
+	{
+		errno = EPROTO;
+		return -1;
+	}
 	do
 	{
 		int			n;
@@ -453,13 +459,21 @@ tls_release(Connection *connection)
 	connection->io_state = NULL;
 }
 
+/* Is the socket all that is left to read from? */
+static bool
+is_raw(const Connection *connection)
+{
+	return ((TlsState *) connection->io_state)->broken ||
+		connection->state == CONNECTION_DRAINING;
+}
+
 static int
 tls_watch(Connection *connection, int events)
 {
 	TlsState   *state = connection->io_state;
 	int			watched = 0;
 
-	if (state->broken)
+	if (is_raw(connection))
 		return events;
 	if (events & POLL_READ)
 		watched |= state->read_wants_write ? POLL_WRITE : POLL_READ;
@@ -474,7 +488,7 @@ tls_happened(Connection *connection, int events)
 	TlsState   *state = connection->io_state;
 	int			possible = events & POLL_HANGUP;
 
-	if (state->broken)
+	if (is_raw(connection))
 		return events;
 	if (events & (state->read_wants_write ? POLL_WRITE : POLL_READ))
 		possible |= POLL_READ;

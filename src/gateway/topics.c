@@ -236,11 +236,19 @@ send_to(Topic *topic, Frame *frame, bool conclude)
 
 		if (subscription->held)
 			continue;
-		if (!ConnectionSend(connection, frame))
-			subscription->lost = true;
-		if (conclude)
-			topic->dialect->conclude(connection);
-		sent++;
+		switch (ConnectionSend(connection, frame))
+		{
+			case SEND_QUEUED:
+				if (conclude)
+					topic->dialect->conclude(connection);
+				sent++;
+				break;
+			case SEND_LEFT_OUT:
+				topic->subscribers[i].subscription->lost = true;
+				break;
+			case SEND_ENDED:
+				break;
+		}
 	}
 	topic->busy = false;
 	free_if_unused(topic);

@@ -104,7 +104,8 @@ RecoverFromError(const char *what, MemoryContext context)
 	pgstat_report_wait_end();
 
 	MemoryContextSwitchTo(context);
-	Complain(what, error);
+	if (what != NULL)
+		Complain(what, error);
 	FreeErrorData(error);
 	RESUME_INTERRUPTS();
 }

@@ -535,8 +535,8 @@ note 'gaps';
 $client = events_client();
 $client->send_text('ping');
 $client->expect_text;
-$node->sql(q(SELECT count(quizrt.security_event(json_build_object('x',)
-	  . q( repeat('y', 1000)))) FROM generate_series(1, 4000)));
+$node->sql("SELECT count(quizrt.security_event(json_build_object('x',"
+	  . " repeat('y', 1000)))) FROM generate_series(1, 4000)");
 is(closes_with($client, 1013, 'events that had to be left out')->{reason},
 	'Updates lost', 'make the client connect again');
 

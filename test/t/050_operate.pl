@@ -209,7 +209,7 @@ note 'disconnect';
 	is($client->expect_json->{t}, 'still', 'nothing happens');
 	like(
 		$node->sql_fails(
-			"SELECT quizrt.disconnect($number, repeat('\x{e4}', 124))"),
+			"SELECT quizrt.disconnect($number, repeat(U&'\\00E4', 62))"),
 		qr/the reason is too long/,
 		'a reason that does not fit');
 	is( $node->sql("SELECT quizrt.disconnect($number, U&'Caf\\00E9 closed')"),
