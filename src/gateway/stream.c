@@ -43,6 +43,7 @@
 #include "access/transam.h"
 #include "common/counters.h"
 #include "common/settings.h"
+#include "gateway/connection.h"
 #include "gateway/events.h"
 #include "gateway/guard.h"
 #include "gateway/stream.h"
@@ -451,6 +452,9 @@ resolve_and_deliver(bool ask)
 static void
 lost(void)
 {
+	/* Without clients nobody wakes us, and nobody misses anything. */
+	if (connection_count[CONNECTION_OPEN] == 0 && dlist_is_empty(&marks))
+		return;
 	CounterAdd(COUNTER_RING_OVERRUNS, 1);
 	StreamBreakMarks();
 	EventsLost();
