@@ -322,7 +322,7 @@ define_limits(GucContext restart)
 			   &quizrt_max_error_rate, quizrt_max_error_rate, 0, 100000,
 			   PGC_SIGHUP, 0);
 	define_int("quizrt.request_timeout",
-			   "Time for a request's head to arrive.",
+			   "Time for TLS to be agreed on and a request's head to arrive.",
 			   &quizrt_request_timeout, quizrt_request_timeout,
 			   100, 600000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("quizrt.send_timeout",
