@@ -193,17 +193,18 @@ $$;
  *	tracked		column numbers of the tracked fields; 0: an expression, -1: none
  *	depends		tables of which a change makes all this out of date
  *	fields		the tracked fields of a row, where one is an expression
+ *	lock		locks the row's attempt; plain: by columns, not by expressions
  *	message		what is sent about a new row
  *	finish		what is sent about a submitted attempt, to owner and participant
- *	counts		answers of the row's attempt, and those that the command wrote
- *	written		where the latter are
+ *	written		where the answers are that the command wrote
  *	topics		quiz and event that a row belongs to
  *	everything	those of all rows there are
  *	deadline	the deadline that a new attempt gets
  */
 CREATE FUNCTION quizrt.quiz_queries(relation oid, role text, columns json,
 	OUT tracked int2[], OUT depends oid[], OUT deadline_column int2,
-	OUT fields text, OUT message text, OUT finish text, OUT counts text, OUT written text,
+	OUT lock_is_plain boolean,
+	OUT fields text, OUT lock text, OUT message text, OUT finish text, OUT written text,
 	OUT topics text, OUT everything text, OUT deadline text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -300,22 +301,26 @@ BEGIN
 		 * Whoever changes the answers of an attempt waits here for others
 		 * who do, and counts what they have committed.
 		 */
-		topics := topics || ' FOR NO KEY UPDATE OF attempt';
-		SELECT format('SELECT %s, %s FROM %s FOR NO KEY UPDATE OF attempt',
-			quizrt.quiz_head(), string_agg(format('%s AS %I',
-				CASE f.name WHEN 'answered_count' THEN 'NULL::bigint'
-				ELSE quizrt.quiz_term(relation, role, columns, f.name) END,
-				f.name), ', ' ORDER BY f.n), its_attempt)
-		INTO message
-		FROM unnest('{question_id,answer_id,is_correct,score,answered_at,answered_count,question_order}'::text[])
-			WITH ORDINALITY AS f(name, n);
+		lock := format('SELECT (%s)::text FROM %s FOR NO KEY UPDATE OF attempt',
+			quizrt.quiz_term('attempts', 'attempt_id'), its_attempt);
+		lock_is_plain := quizrt.quiz_term('attempts', 'attempt_id') NOT LIKE '(%'
+			AND quizrt.quiz_term(relation, role, columns, 'attempt_id') NOT LIKE '(%';
 		its_answers := format('%s, (SELECT %s AS attempt_id FROM %s) AS this '
 			'WHERE %s = this.attempt_id',
 			quizrt.quiz_table(role),
 			quizrt.quiz_term(relation, role, columns, 'attempt_id'), this,
 			quizrt.quiz_term(role, 'attempt_id'));
-		counts := 'SELECT count(*), count(*) FILTER '
-			'(WHERE answer.xmin = $1 AND answer.cmin = $2) FROM ' || its_answers;
+		/* last: answers of the attempt, and those that the command wrote */
+		SELECT format('SELECT %s, %s, CASE WHEN $1 <> ''0''::xid THEN '
+			'(SELECT ARRAY[count(*), count(*) FILTER '
+			'(WHERE answer.xmin = $1 AND answer.cmin = $2)] FROM %s) END FROM %s',
+			quizrt.quiz_head(), string_agg(format('%s AS %I',
+				CASE f.name WHEN 'answered_count' THEN 'NULL::bigint'
+				ELSE quizrt.quiz_term(relation, role, columns, f.name) END,
+				f.name), ', ' ORDER BY f.n), its_answers, its_attempt)
+		INTO message
+		FROM unnest('{question_id,answer_id,is_correct,score,answered_at,answered_count,question_order}'::text[])
+			WITH ORDINALITY AS f(name, n);
 		written := 'SELECT answer.tableoid, answer.ctid FROM ' || its_answers
 			|| ' AND answer.xmin = $1 AND answer.cmin = $2';
 	ELSIF role = 'flags' THEN

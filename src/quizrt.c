@@ -13,6 +13,7 @@
 
 #include "backend/deadline_watch.h"
 #include "backend/extension_watch.h"
+#include "backend/failure.h"
 #include "backend/outbox.h"
 #include "bus/deadline.h"
 #include "bus/mailbox.h"
@@ -44,6 +45,7 @@ _PG_init(void)
 	SharedAddPart(&mailbox_part);
 	SharedAddPart(&report_part);
 	SharedAddPart(&rate_limit_part);
+	SharedAddPart(&failure_part);
 	SharedAddPart(&deadline_part);
 	SharedInstallHooks();
 	LauncherRegister();

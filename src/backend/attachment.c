@@ -45,14 +45,19 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 typedef struct CacheEntry
 {
 	Oid			trigger;
 	Attachment *attachment;
+	TimestampTz broken_at;		/* 0: not known to be broken */
 } CacheEntry;
 
 static HTAB *cache = NULL;
+
+/* How long a broken attachment is left alone, in milliseconds. */
+#define BROKEN_PAUSE	1000
 
 /* Out of date, and perhaps in use further up the stack. */
 static List *discarded = NIL;
@@ -65,9 +70,9 @@ static int	depth = 0;
 
 static const char *const query_names[QUERY_COUNT] = {
 	[QUERY_FIELDS] = "fields",
+	[QUERY_LOCK] = "lock",
 	[QUERY_MESSAGE] = "message",
 	[QUERY_FINISH] = "finish",
-	[QUERY_COUNTS] = "counts",
 	[QUERY_WRITTEN] = "written",
 	[QUERY_TOPICS] = "topics",
 	[QUERY_EVERYTHING] = "everything",
@@ -206,6 +211,10 @@ take_queries(Attachment *attachment)
 										 &isnull);
 
 	attachment->deadline_column = isnull ? 0 : DatumGetInt16(deadline);
+	attachment->lock_is_plain =
+		DatumGetBool(SPI_getbinval(row, desc,
+								   SPI_fnumber(desc, "lock_is_plain"),
+								   &isnull)) && !isnull;
 	for (int i = 0; i < QUERY_COUNT; i++)
 	{
 		char	   *query = SPI_getvalue(row, desc,
@@ -378,6 +387,7 @@ on_invalidation(Datum arg, Oid relation)
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
+		entry->broken_at = 0;
 		if (entry->attachment != NULL &&
 			depends_on(entry->attachment, relation))
 			entry->attachment->valid = false;
@@ -422,29 +432,68 @@ make_for_trigger(const TriggerData *data)
 	return attachment;
 }
 
-Attachment *
-AttachmentOfTrigger(const TriggerData *data)
+static CacheEntry *
+entry_of(const TriggerData *data, HASHACTION action)
 {
 	Oid			key = data->tg_trigger->tgoid;
 	CacheEntry *entry;
-	Attachment *made;
 	bool		found;
 
 	if (cache == NULL)
 		create_cache();
-	free_discarded();
-	entry = hash_search(cache, &key, HASH_FIND, NULL);
-	if (entry == NULL || entry->attachment == NULL || !entry->attachment->valid)
+	entry = hash_search(cache, &key, action, &found);
+	if (!found && entry != NULL)
 	{
-		/* may throw, and may itself bring an invalidation */
-		made = make_for_trigger(data);
-		entry = hash_search(cache, &key, HASH_ENTER, &found);
-		if (found && entry->attachment != NULL)
-			discard(entry->attachment);
-		entry->attachment = made;
+		entry->attachment = NULL;
+		entry->broken_at = 0;
 	}
+	return entry;
+}
+
+Attachment *
+AttachmentAtHand(const TriggerData *data)
+{
+	CacheEntry *entry = entry_of(data, HASH_FIND);
+
+	free_discarded();
+	if (entry == NULL || entry->attachment == NULL || !entry->attachment->valid)
+		return NULL;
 	depth++;
 	return entry->attachment;
+}
+
+Attachment *
+AttachmentOfTrigger(const TriggerData *data)
+{
+	Attachment *made = AttachmentAtHand(data);
+	CacheEntry *entry;
+
+	if (made != NULL)
+		return made;
+	/* may throw, and may itself bring an invalidation */
+	made = make_for_trigger(data);
+	entry = entry_of(data, HASH_ENTER);
+	if (entry->attachment != NULL)
+		discard(entry->attachment);
+	entry->attachment = made;
+	depth++;
+	return made;
+}
+
+void
+AttachmentMarkBroken(const TriggerData *data)
+{
+	entry_of(data, HASH_ENTER)->broken_at = GetCurrentTimestamp();
+}
+
+bool
+AttachmentIsBroken(const TriggerData *data)
+{
+	CacheEntry *entry = entry_of(data, HASH_FIND);
+
+	return entry != NULL && entry->broken_at != 0 &&
+		!TimestampDifferenceExceeds(entry->broken_at, GetCurrentTimestamp(),
+									BROKEN_PAUSE);
 }
 
 void
@@ -478,6 +527,16 @@ is_planned(SPIPlanPtr plan)
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 
 	return source->is_valid && source->gplan != NULL && source->gplan->is_valid;
+}
+
+bool
+AttachmentLockIsSafe(Attachment *attachment)
+{
+	/* as late as it can be: what others have altered until now */
+	AcceptInvalidationMessages();
+	return attachment->lock_is_plain && attachment->valid &&
+		attachment->plans[QUERY_LOCK] != NULL &&
+		is_planned(attachment->plans[QUERY_LOCK]);
 }
 
 static void

@@ -25,6 +25,9 @@ typedef struct Change
 	TrackedFields was;
 	TrackedFields is;
 	uint32		difference;		/* tracked fields that an UPDATE changed */
+	bool		tracked;		/* the three above are filled in */
+	bool		locked;			/* where the attempt must be, it is ... */
+	const char *attempt;		/* ... and this is its id */
 } Change;
 
 /* The row that a message is made of. */

@@ -32,6 +32,7 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "backend/failure.h"
 #include "backend/inject.h"
 #include "backend/outbox.h"
 #include "common/render.h"
@@ -412,13 +413,9 @@ OutboxAdd(const Event *event)
 static void
 report_too_large(uint32 length)
 {
-	static TimestampTz last = 0;
-	TimestampTz now = GetCurrentTimestamp();
-
-	CounterAdd(COUNTER_EVENTS_FAILED, 1);
-	if (last != 0 && !TimestampDifferenceExceeds(last, now, 60000))
+	CountUntold();
+	if (!WarningIsDue(InvalidOid))
 		return;
-	last = now;
 	ereport(WARNING,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("the data of an event is too large to be sent"),
