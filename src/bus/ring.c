@@ -355,6 +355,12 @@ RingMark(RingSeq seq)
 	return RING_UNDECIDED;
 }
 
+bool
+RingMarkGone(RingSeq seq)
+{
+	return pg_atomic_read_u64(&slot_of(seq)->state) >> MARK_BITS != seq;
+}
+
 /* By the transaction's status, where there is no mark. */
 static RingFate
 fate_of_transaction(TransactionId xid, TransactionId oldest)
