@@ -97,6 +97,9 @@ note 'an owner whose name is no ASCII';
 note 'many of them, and many askers';
 
 {
+	# None of them answers pings while the others connect.
+	$node->reconfigure('quizrt.ping_interval' => '10min');
+
 	my @clients = map { $node->owner_client("owner$_") } 1 .. 300;
 	my @askers  = map { $node->background_psql($QuizRT::Cluster::database) } 1 .. 5;
 

@@ -76,7 +76,6 @@ sub anchors
 note 'clients';
 
 # "dev/check tls" runs this with TLS.
-$ENV{NODE_EXTRA_CA_CERTS} = $node->basedir . '/server.crt' if $node->{tls};
 
 if (!QuizRT::OtherClient->available)
 {

@@ -235,7 +235,6 @@ SKIP:
 {
 	$ENV{NODE_PATH} = join ':', grep { defined } $ENV{NODE_PATH},
 	  '/usr/share/nodejs';
-	$ENV{NODE_EXTRA_CA_CERTS} = $node->basedir . '/server.crt';
 	eval
 	{
 		IPC::Run::run([ 'node', '-e', 'require("ws")' ], '>&', \my $output);

@@ -133,7 +133,20 @@ sub make_certificate
 		'-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
 		'-keyout', $key, '-out', $certificate);
 	umask $mask;
+
+	# Programs on Node.js that we start know all of them.
+	$ENV{NODE_EXTRA_CA_CERTS} //=
+	  PostgreSQL::Test::Utils::tempdir() . '/certificates';
+	append_to_file($ENV{NODE_EXTRA_CA_CERTS}, slurp_file($certificate));
 	return ($certificate, $key);
+}
+
+# A standby has its primary's certificate.
+sub tls
+{
+	my ($self) = @_;
+
+	return $self->{tls} // $ENV{QUIZRT_TEST_TLS};
 }
 
 sub tls_settings
@@ -159,7 +172,7 @@ sub url
 {
 	my ($self, $target, $scheme) = @_;
 
-	return ($scheme // ($self->{tls} ? 'wss' : 'ws')) . "://127.0.0.1:$self->{ws_port}" . ($target // '');
+	return ($scheme // ($self->tls ? 'wss' : 'ws')) . "://127.0.0.1:$self->{ws_port}" . ($target // '');
 }
 
 =head2 $node->wait_ready($seconds), $node->wait_unready($seconds)
