@@ -30,6 +30,9 @@ use PostgreSQL::Test::Utils;
 use QuizRT::Client;
 use Time::HiRes qw(time sleep);
 
+# All certificates that were made, in one file.
+my $certificates;
+
 our $database   = 'app';
 our $jwt_secret = 'a secret that only the tests know of';
 
@@ -135,9 +138,9 @@ sub make_certificate
 	umask $mask;
 
 	# Programs on Node.js that we start know all of them.
-	$ENV{NODE_EXTRA_CA_CERTS} //=
-	  PostgreSQL::Test::Utils::tempdir() . '/certificates';
-	append_to_file($ENV{NODE_EXTRA_CA_CERTS}, slurp_file($certificate));
+	$certificates //= PostgreSQL::Test::Utils::tempdir() . '/certificates';
+	append_to_file($certificates, slurp_file($certificate));
+	$ENV{NODE_EXTRA_CA_CERTS} = $certificates;
 	return ($certificate, $key);
 }
 
