@@ -25,7 +25,7 @@ GRANT SELECT ON quizrt.recent_events TO pg_monitor;
  */
 CREATE FUNCTION quizrt.read_connections(
 	OUT connection_id bigint, OUT gateway integer, OUT api text,
-	OUT state text, OUT owner_id text, OUT address text,
+	OUT state text, OUT owner_id text, OUT address text, OUT encrypted boolean,
 	OUT connected_at timestamptz, OUT subscriptions integer,
 	OUT bytes_sent bigint, OUT queued_bytes bigint, OUT lagging boolean)
 RETURNS SETOF record
@@ -33,8 +33,8 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'quizrt_connections';
 
 CREATE VIEW quizrt.connections AS
-SELECT connection_id, gateway, api, state, owner_id, address, connected_at,
-	subscriptions, bytes_sent, queued_bytes, lagging
+SELECT connection_id, gateway, api, state, owner_id, address, encrypted,
+	connected_at, subscriptions, bytes_sent, queued_bytes, lagging
 FROM quizrt.read_connections();
 
 CREATE FUNCTION quizrt.read_subscriptions(
@@ -117,6 +117,8 @@ COMMENT ON COLUMN quizrt.connections.owner_id IS
 'owner that it was authenticated as; null for others';
 COMMENT ON COLUMN quizrt.connections.address IS
 'address of the client; "local" on a Unix-domain socket';
+COMMENT ON COLUMN quizrt.connections.encrypted IS
+'TLS is spoken on it, or between the client and a trusted proxy that says so';
 COMMENT ON COLUMN quizrt.connections.connected_at IS
 'when it was accepted';
 COMMENT ON COLUMN quizrt.connections.subscriptions IS

@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(quizrt_subscriptions);
 PG_FUNCTION_INFO_V1(quizrt_stats);
 PG_FUNCTION_INFO_V1(quizrt_drain);
 
-#define CONNECTIONS_COLUMNS		11
+#define CONNECTIONS_COLUMNS		12
 #define SUBSCRIPTIONS_COLUMNS	5
 #define STATS_COLUMNS			3
 
@@ -104,11 +104,12 @@ put_connection(ReturnSetInfo *result, int gateway,
 	values[3] = text_datum(connection->state);
 	values[4] = optional_datum(connection->owner, &nulls[4]);
 	values[5] = text_datum(connection->address);
-	values[6] = TimestampTzGetDatum(connection->connected_at);
-	values[7] = Int32GetDatum((int32) connection->subscriptions);
-	values[8] = Int64GetDatum((int64) connection->bytes_sent);
-	values[9] = Int64GetDatum((int64) connection->queued_bytes);
-	values[10] = BoolGetDatum(connection->lagging);
+	values[6] = BoolGetDatum(connection->encrypted);
+	values[7] = TimestampTzGetDatum(connection->connected_at);
+	values[8] = Int32GetDatum((int32) connection->subscriptions);
+	values[9] = Int64GetDatum((int64) connection->bytes_sent);
+	values[10] = Int64GetDatum((int64) connection->queued_bytes);
+	values[11] = BoolGetDatum(connection->lagging);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

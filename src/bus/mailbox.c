@@ -77,6 +77,7 @@ typedef struct Mailbox
 	int			tranche;
 	int			nslots;
 	int			depth;			/* asked or taken */
+	int			being_answered; /* taken */
 	dlist_head	free;
 	dlist_head	asked;			/* oldest first */
 	dlist_head	taken;			/* or being read by their gateway */
@@ -133,6 +134,7 @@ mailbox_attach(void *memory, bool initialize)
 
 	mailbox->nslots = quizrt_max_questions;
 	mailbox->depth = 0;
+	mailbox->being_answered = 0;
 	dlist_init(&mailbox->free);
 	dlist_init(&mailbox->asked);
 	dlist_init(&mailbox->taken);
@@ -235,6 +237,8 @@ move(MailSlot *slot, SlotState state, dlist_head *list)
 		slot->state == SLOT_TAKEN;
 	bool		is_open = state == SLOT_ASKED || state == SLOT_TAKEN;
 
+	mailbox->being_answered += (state == SLOT_TAKEN ? 1 : 0) -
+		(slot->state == SLOT_TAKEN ? 1 : 0);
 	dlist_delete(&slot->node);
 	dlist_push_tail(list, &slot->node);
 	slot->state = state;
@@ -543,4 +547,13 @@ MailboxDepth(void)
 	depth = mailbox->depth;
 	LWLockRelease(SharedLockOf(LOCK_MAILBOX));
 	return depth;
+}
+
+void
+MailboxCounts(int *waiting, int *being_answered)
+{
+	LWLockAcquire(SharedLockOf(LOCK_MAILBOX), LW_SHARED);
+	*being_answered = mailbox->being_answered;
+	*waiting = mailbox->depth - mailbox->being_answered;
+	LWLockRelease(SharedLockOf(LOCK_MAILBOX));
 }

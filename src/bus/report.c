@@ -103,6 +103,7 @@ ReportConnectionEncode(StringInfo buffer, const ReportedConnection *connection)
 	PutText(buffer, connection->state);
 	PutText(buffer, connection->owner);
 	PutText(buffer, connection->address);
+	PutU32(buffer, connection->encrypted);
 	PutU64(buffer, (uint64) connection->connected_at);
 	PutU32(buffer, connection->subscriptions);
 	PutU64(buffer, connection->bytes_sent);
@@ -114,6 +115,7 @@ bool
 ReportConnectionDecode(Cursor *cursor, ReportedConnection *connection)
 {
 	uint64		connected_at;
+	uint32		encrypted;
 	uint32		lagging;
 
 	if (!TakeU64(cursor, &connection->id) ||
@@ -121,6 +123,7 @@ ReportConnectionDecode(Cursor *cursor, ReportedConnection *connection)
 		!TakeText(cursor, &connection->state) ||
 		!TakeText(cursor, &connection->owner) ||
 		!TakeText(cursor, &connection->address) ||
+		!TakeU32(cursor, &encrypted) ||
 		!TakeU64(cursor, &connected_at) ||
 		!TakeU32(cursor, &connection->subscriptions) ||
 		!TakeU64(cursor, &connection->bytes_sent) ||
@@ -128,6 +131,7 @@ ReportConnectionDecode(Cursor *cursor, ReportedConnection *connection)
 		!TakeU32(cursor, &lagging))
 		return false;
 	connection->connected_at = (TimestampTz) connected_at;
+	connection->encrypted = encrypted != 0;
 	connection->lagging = lagging != 0;
 	return true;
 }

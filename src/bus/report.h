@@ -30,6 +30,7 @@ typedef struct ReportedConnection
 	EventText	state;
 	EventText	owner;			/* empty: no owner's, or not known yet */
 	EventText	address;
+	bool		encrypted;
 	TimestampTz connected_at;
 	uint32		subscriptions;
 	uint64		bytes_sent;

@@ -35,6 +35,7 @@
 
 #include <sys/socket.h>
 
+#include "common/netaddress.h"
 #include "gateway/io.h"
 #include "gateway/output.h"
 #include "gateway/timer.h"
@@ -58,12 +59,8 @@ typedef enum ConnectionState
 
 #define CONNECTION_STATES	(CONNECTION_DEAD + 1)
 
-/* Who the peer is, for limits: an IPv6 (or mapped IPv4) address; zero for a
- * Unix-domain socket. */
-typedef struct PeerAddress
-{
-	uint8		bytes[16];
-} PeerAddress;
+/* Who the client is, for limits: behind a proxy, whom that has named. */
+typedef NetAddress PeerAddress;
 
 struct Dialect;
 struct Question;
@@ -102,6 +99,7 @@ typedef struct Connection
 	uint32		head_length;
 	uint32		head_size;
 	WsReader   *reader;
+	int			window_bits;	/* of permessage-deflate; 0: not negotiated */
 
 	OutputQueue output;
 
@@ -110,6 +108,7 @@ typedef struct Connection
 	int			errors;
 
 	PeerAddress peer;
+	bool		encrypted;		/* between the client and us, or the proxy */
 	TimestampTz connected_at;
 	uint64		bytes_sent;
 } Connection;
@@ -138,6 +137,9 @@ extern void ConnectionRefuse(Connection *connection, int status,
 
 /* Answer with these bytes, and end. */
 extern void ConnectionRespond(Connection *connection, StringInfo response);
+
+/* Is there no room for one more WebSocket, or none from this address? */
+extern bool ConnectionsAreFull(const Connection *connection);
 
 /* The credential is being checked; nothing is read until then. */
 extern void ConnectionAsking(Connection *connection);

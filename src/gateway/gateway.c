@@ -37,6 +37,7 @@
 #include "common/settings.h"
 #include "gateway/addresses.h"
 #include "gateway/connection.h"
+#include "gateway/echo.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/listener.h"
@@ -136,6 +137,7 @@ leave(int code, Datum number)
 	}
 	CounterAdd(COUNTER_SUBSCRIPTIONS, -TopicsSubscriptions());
 	ListeningSet(gateway_number, false);
+	AttentiveSet(gateway_number, false);
 	MailboxForgetGateway(gateway_number);
 	ProcessLeave(PROCESS_GATEWAY, gateway_number);
 }
@@ -169,6 +171,7 @@ start(void)
 
 	ClockRead();
 	raise_descriptor_limit();
+	EchoAnnounce();
 	PollerInit();
 	TopicsInit();
 	AddressesInit();
@@ -203,6 +206,7 @@ serve_reload(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	EchoAnnounce();
 	ListenersReload();
 	ConnectionsReload();
 }
@@ -245,6 +249,24 @@ sleep_until(TimeMs due)
 	WaitEventSetWait(wait_set, timeout, &event, 1, wait_event);
 }
 
+/*
+ * Writers wake us only while we have clients.  True: we have the first ones,
+ * and what was committed before the writers knew has to be read.
+ */
+static bool
+tell_writers(void)
+{
+	static bool attentive = false;
+	bool		clients = connection_count[CONNECTION_ASKING] > 0 ||
+		connection_count[CONNECTION_OPEN] > 0;
+
+	if (clients == attentive)
+		return false;
+	attentive = clients;
+	AttentiveSet(gateway_number, clients);
+	return clients;
+}
+
 /* One turn; returns when the next has to begin at the latest. */
 static TimeMs
 turn(void)
@@ -269,7 +291,7 @@ turn(void)
 	ConnectionsReap();
 	MemoryContextReset(turn_context);
 
-	if (more)
+	if (tell_writers() || more)
 		return gateway_now;
 	return Min(due, Min(timers, listeners));
 }

@@ -11,6 +11,10 @@
  *
  * A Unix-domain socket can't be shared, so the first gateway has them all.
  *
+ * Where TLS is wanted and there is no certificate that can be used, the port
+ * isn't listened on: better nobody is served than somebody in the clear.
+ * Unix-domain sockets are always plain, as they don't leave the machine.
+ *
  * Out of descriptors, or of those that clients may have, accepting would be
  * tried in vain in every turn, as the client stays in the backlog: it pauses
  * for a moment.
@@ -30,6 +34,7 @@
 #include "common/settings.h"
 #include "gateway/connection.h"
 #include "gateway/listener.h"
+#include "gateway/tls.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
@@ -427,8 +432,8 @@ ListenersRun(void)
 {
 	bool		done;
 
-	if (up_to_date)
-		return NEVER;
+	if (up_to_date && gateway_now < TlsRenewal())
+		return TlsRenewal();
 	if (gateway_now < retry_at)
 		return retry_at;
 	if (!is_our_turn())
@@ -436,7 +441,10 @@ ListenersRun(void)
 
 	for (int i = 0; i < nlisteners; i++)
 		listeners[i].wanted = false;
-	done = for_each_name(quizrt_listen_addresses, want_host);
+	done = TlsLoad(complain);
+	if ((!TlsWanted() || TlsReady()) &&
+		!for_each_name(quizrt_listen_addresses, want_host))
+		done = false;
 	if (gateway_number == 0 &&
 		!for_each_name(quizrt_unix_socket_directories, want_directory))
 		done = false;
@@ -448,7 +456,7 @@ ListenersRun(void)
 	if (done)
 	{
 		retry_after = FIRST_RETRY;
-		return NEVER;
+		return TlsRenewal();
 	}
 	retry_at = gateway_now + retry_after;
 	retry_after = Min(retry_after * 2, LAST_RETRY);
@@ -459,6 +467,7 @@ void
 ListenersReload(void)
 {
 	up_to_date = false;
+	TlsReload();
 	retry_at = 0;
 	retry_after = FIRST_RETRY;
 	if (last_complaints != NULL)

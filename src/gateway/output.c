@@ -76,21 +76,35 @@ OutputAppend(OutputQueue *queue, Frame *frame)
 	return true;
 }
 
+/* How many frames have been begun, or must be next. */
+static uint32
+begun(const OutputQueue *queue)
+{
+	Size		bytes = (Size) queue->sent + queue->promised;
+	uint32		n = 0;
+
+	while (bytes > 0)
+	{
+		Assert(n < queue->count);
+		bytes -= Min(bytes, (*slot(queue, n))->length);
+		n++;
+	}
+	return n;
+}
+
 bool
 OutputPrepend(OutputQueue *queue, Frame *frame)
 {
+	uint32		place = begun(queue);
+
 	if (queue->count == queue->size && !grow(queue))
 		return false;
 	queue->first = (queue->first - 1) & (queue->size - 1);
 	queue->count++;
 	count_in(queue, frame);
-	if (queue->sent > 0)
-	{
-		*slot(queue, 0) = *slot(queue, 1);
-		*slot(queue, 1) = FrameRetain(frame);
-	}
-	else
-		*slot(queue, 0) = FrameRetain(frame);
+	for (uint32 i = 0; i < place; i++)
+		*slot(queue, i) = *slot(queue, i + 1);
+	*slot(queue, place) = FrameRetain(frame);
 	return true;
 }
 

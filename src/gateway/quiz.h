@@ -16,7 +16,9 @@
 typedef struct QuizSession
 {
 	bool		participant;	/* else an owner */
-	int			asked;			/* times that the credential was asked about */
+	bool		unverified;		/* events were lost: its access may have ended
+								 * (quiz_resync.c) */
+	struct Request *recheck;	/* that finds out, while it is on its way */
 	char	   *owner;			/* id, once known; NULL for participants */
 	int			nchannels;		/* on the list of channels */
 	dlist_head	channels;		/* subscriptions that the client named */
@@ -55,6 +57,9 @@ extern void QuizOwnerMessage(Connection *connection, const char *bytes,
 
 /* Find out again whether the owner may see what it is subscribed to. */
 extern void QuizRecheck(Connection *connection);
+
+/* Carry out what waits, until something needs the database. */
+extern void QuizCarryOn(Connection *connection);
 
 /* The session ends: its requests are forgotten. */
 extern void QuizForgetRequests(QuizSession *session);
@@ -103,12 +108,29 @@ extern bool QuizHasSnapshot(EventText topic);
  */
 extern void QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot);
 
+/*
+ * The client may have missed something: nothing more until a fresh snapshot
+ * has been sent, or "Updates lost" at once.  May end the connection.
+ */
+extern void QuizRefresh(Subscription *subscription);
+
 /* EVENT_RESYNC and EVENT_RANKING. */
 extern void QuizResynchronise(const Event *event);
 extern void QuizRankingChanged(const Event *event);
 
 /* Events were lost and nobody knows which. */
 extern void QuizLost(void);
+
+/* Is everybody to be resynchronised in a moment? */
+extern bool QuizLossPending(void);
+
+/* One of the questions about an unverified session was answered well; if it
+ * was the last one, the session goes on.  May end the connection. */
+extern void QuizVerified(Connection *connection);
+
+/* One of them could not be answered: the connection ends, unless all are to
+ * be asked again in a moment. */
+extern void QuizNotVerified(Connection *connection);
 
 /* A slow client takes what it is sent again. */
 extern void QuizCaughtUp(Connection *connection);
@@ -128,15 +150,9 @@ QuizChannelType(EventText topic)
 }
 
 static inline bool
-TextEquals(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-static inline bool
 TextIs(EventText text, const char *word)
 {
-	return TextEquals(text, EventTextOf(word));
+	return EventTextEquals(text, EventTextOf(word));
 }
 
 #endif							/* QUIZRT_QUIZ_H */

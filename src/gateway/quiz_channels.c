@@ -34,9 +34,6 @@
 /* Room for a normalised channel, as ChannelParse() asks for. */
 #define TOPIC_SIZE	64
 
-/* How often a question is asked whose answer can't be joined to the stream. */
-#define MAX_ASKED	5
-
 /* What a client may send ahead, in bytes, while an answer is on its way. */
 #define MAX_WAITING_BYTES	((Size) quizrt_max_queue_size)
 
@@ -80,13 +77,10 @@ typedef struct Request
 	Size		bytes;			/* that it counts for */
 	char	   *complaint;		/* the error to send */
 	Question   *question;		/* the answer that it waits for */
-	int			asked;
 	int			waits;			/* snapshots that are on their way */
 	int			nchannels;
 	RequestedChannel *channels;
 } Request;
-
-static void carry_on(Connection *connection);
 
 /*
  * Requests
@@ -214,7 +208,7 @@ QuizOwnerMessage(Connection *connection, const char *bytes, size_t length)
 			break;
 	}
 	if (idle)
-		carry_on(connection);
+		QuizCarryOn(connection);
 }
 
 /*
@@ -382,11 +376,9 @@ answered(void *owner, const char *bytes, Size length, StreamMark *mark)
 	ChannelsCursor cursor;
 
 	request->question = NULL;
-	if (bytes != NULL && mark->broken && request->asked < MAX_ASKED)
-		ask(request);
-	else if (bytes == NULL || mark->broken ||
-			 !ChannelsAnswerOpen(bytes, length, &join, &cursor) ||
-			 !take_verdicts(request, &cursor))
+	if (bytes == NULL ||
+		!ChannelsAnswerOpen(bytes, length, &join, &cursor) ||
+		!take_verdicts(request, &cursor))
 		unavailable(request);
 	else
 	{
@@ -394,7 +386,7 @@ answered(void *owner, const char *bytes, Size length, StreamMark *mark)
 		if (connection->state == CONNECTION_OPEN)
 			owners_known(request);
 	}
-	carry_on(connection);
+	QuizCarryOn(connection);
 }
 
 static void
@@ -416,7 +408,6 @@ ask(Request *request)
 		channel.check_owner = true;
 		ChannelsQuestionAdd(&bytes, &channel);
 	}
-	request->asked++;
 	request->question = QuestionAsk(QUESTION_CHANNELS, bytes.data, bytes.len,
 									answered, request);
 	pfree(bytes.data);
@@ -468,7 +459,7 @@ snapshot_ready(void *owner, TopicSnapshot *snapshot)
 	if (--request->waits > 0)
 		return;
 	complete(request);
-	carry_on(connection);
+	QuizCarryOn(connection);
 }
 
 /* Step 1 is done. */
@@ -481,7 +472,9 @@ owners_known(Request *request)
 		RequestedChannel *channel = &request->channels[i];
 		EventText	topic = EventTextOf(channel->topic);
 
-		if (channel->state != CHANNEL_ALLOWED || !QuizHasSnapshot(topic))
+		/* Who is subscribed already gets a fresh one: send_snapshots(). */
+		if (channel->state != CHANNEL_ALLOWED || !QuizHasSnapshot(topic) ||
+			QuizFindChannel(request->connection->session, topic) != NULL)
 			continue;
 		channel->wait = SnapshotWanted(topic, false, snapshot_ready, channel);
 		request->waits++;
@@ -572,7 +565,11 @@ enter_subscription(RequestedChannel *channel)
 	session->nchannels++;
 }
 
-/* The snapshots follow the verdicts; false as in send_verdicts(). */
+/*
+ * The snapshots follow the verdicts; false as in send_verdicts().  A client
+ * that is subscribed already has seen updates since any snapshot that there
+ * is: it gets one that is made after them, and nothing before that.
+ */
 static bool
 send_snapshots(Request *request)
 {
@@ -583,16 +580,33 @@ send_snapshots(Request *request)
 		RequestedChannel *channel = &request->channels[i];
 		Subscription *subscription;
 
-		if (channel->state != CHANNEL_ALLOWED || channel->snapshot == NULL)
+		if (channel->state != CHANNEL_ALLOWED ||
+			!QuizHasSnapshot(EventTextOf(channel->topic)))
 			continue;
 		subscription = QuizFindChannel(connection->session,
 									   EventTextOf(channel->topic));
-		if (subscription != NULL)
+		if (subscription == NULL)
+			continue;
+		if (channel->snapshot != NULL)
 			QuizSendSnapshot(subscription, channel->snapshot);
+		else
+			QuizRefresh(subscription);
 		if (connection->state != CONNECTION_OPEN)
 			return false;
 	}
 	return true;
+}
+
+/* It begins anew when its turn comes. */
+static void
+put_back(Request *request)
+{
+	for (int i = 0; i < request->nchannels; i++)
+	{
+		if (request->channels[i].snapshot != NULL)
+			SnapshotRelease(request->channels[i].snapshot);
+		request->channels[i].snapshot = NULL;
+	}
 }
 
 /* Everything about the request is known: carry it out, and forget it. */
@@ -600,11 +614,18 @@ static void
 complete(Request *request)
 {
 	Connection *connection = request->connection;
+	QuizSession *session = connection->session;
 
+	/* What it stands on may have been revoked unheard. */
+	if (session->unverified)
+	{
+		put_back(request);
+		return;
+	}
 	for (int i = 0; i < request->nchannels; i++)
 		enter_subscription(&request->channels[i]);
 	if (send_verdicts(request, "subscribed") && send_snapshots(request))
-		forget(connection->session, request);
+		forget(session, request);
 }
 
 static void
@@ -708,19 +729,16 @@ rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
 {
 	Request    *request = owner;
 	Connection *connection = request->connection;
+	QuizSession *session = connection->session;
 	SnapshotJoin join;
 	ChannelsCursor cursor;
 
 	request->question = NULL;
 	if (bytes == NULL || !ChannelsAnswerOpen(bytes, length, &join, &cursor))
 	{
-		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
-						"Access could not be verified");
-		return;
-	}
-	if (mark->broken)
-	{
-		recheck(request);
+		session->recheck = NULL;
+		forget(session, request);
+		QuizNotVerified(connection);
 		return;
 	}
 	if (!take_rechecked(request, &cursor))
@@ -728,8 +746,9 @@ rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
 	StreamReplay(mark, &join, replay_revocation, request);
 	if (connection->state != CONNECTION_OPEN)
 		return;
-	forget(connection->session, request);
-	carry_on(connection);
+	forget(session, request);
+	session->recheck = NULL;
+	QuizVerified(connection);
 }
 
 /* Ask about every grant, and about channels that are event streams. */
@@ -804,16 +823,25 @@ void
 QuizRecheck(Connection *connection)
 {
 	QuizSession *session = connection->session;
-	bool		idle = dlist_is_empty(&session->requests);
-	Request    *request = add_request(connection, REQUEST_RECHECK,
-									  count_list(&session->internal) +
-									  session->nchannels, 0);
+	Request    *request;
 
+	if (session->recheck != NULL)
+		return;
+	request = add_request(connection, REQUEST_RECHECK,
+						  count_list(&session->internal) +
+						  session->nchannels, 0);
 	request->nchannels = 0;
 	list_grants(request, session);
 	list_streams(request, session);
-	if (idle)
-		carry_on(connection);
+	if (request->nchannels == 0)
+	{
+		forget(session, request);
+		return;
+	}
+
+	/* The others wait for it, also those that came before. */
+	session->recheck = request;
+	recheck(request);
 }
 
 static void
@@ -831,18 +859,17 @@ start(Request *request)
 			send_complaint(request);
 			break;
 		case REQUEST_RECHECK:
-			recheck(request);
-			break;
+			break;				/* never waits for its turn */
 	}
 }
 
-/* Carry out what waits, until something needs the database. */
-static void
-carry_on(Connection *connection)
+void
+QuizCarryOn(Connection *connection)
 {
 	Request    *request;
 
 	while (connection->state == CONNECTION_OPEN &&
+		   !((QuizSession *) connection->session)->unverified &&
 		   (request = first_request(connection->session)) != NULL &&
 		   request->question == NULL && request->waits == 0)
 		start(request);

@@ -15,7 +15,10 @@
  * its subscribers, and sent to those to whom it shows something new.
  *
  * When events are lost and nobody knows which, a revocation may have been
- * among them: credentials and grants are checked again.
+ * among them, and what follows is not to reach who has lost access.  So all
+ * subscriptions are held at once and all requests wait ("unverified") until
+ * credentials and grants have been checked again; then come the snapshots, or
+ * "Updates lost", and the rest.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +45,6 @@ typedef struct Leaderboard
 	bool		changed;		/* since then */
 } Leaderboard;
 
-static void resynchronise(Subscription *subscription);
 static void mark_leaderboard(Topic *topic);
 
 static bool
@@ -102,7 +104,7 @@ names_topic(const Event *event, EventText topic)
 {
 	for (int i = 0; i < event->ntopics; i++)
 	{
-		if (TextEquals(event->topics[i], topic))
+		if (EventTextEquals(event->topics[i], topic))
 			return true;
 	}
 	return false;
@@ -112,7 +114,8 @@ typedef struct Following
 {
 	Connection *connection;
 	Subscription *subscription;
-	bool		resync;			/* something that has no message followed */
+	bool		resync;			/* something that has no message followed, or
+								 * it isn't known what did */
 } Following;
 
 /*
@@ -174,7 +177,7 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 {
 	Connection *connection = SubscriptionConnection(subscription);
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
-	Following	following = {connection, subscription, false};
+	Following	following = {connection, subscription, snapshot->mark.broken};
 	SendResult	result = ConnectionSend(connection, frame);
 
 	if (result == SEND_ENDED)
@@ -183,11 +186,12 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 	if (!count_sent(subscription, result))
 		return;
 	remember_shown(subscription, frame);
-	StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
+	if (!following.resync)
+		StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
 	if (connection->state != CONNECTION_OPEN)
 		return;
 	if (following.resync)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
@@ -217,29 +221,30 @@ static void
 snapshot_ready(void *owner, TopicSnapshot *snapshot)
 {
 	Subscription *subscription = owner;
+	QuizSession *session = SubscriptionConnection(subscription)->session;
 
 	subscription->wait = NULL;
-	if (snapshot == NULL)
-		resynchronise(subscription);
+	if (snapshot == NULL || session->unverified)
+		QuizRefresh(subscription);
 	else if (is_notification(TopicName(subscription->topic)))
 		send_end_of_attempt(subscription, snapshot);
 	else
 		QuizSendSnapshot(subscription, snapshot);
 }
 
-/*
- * The client of this subscription may have missed something.  May end the
- * connection.
- */
-static void
-resynchronise(Subscription *subscription)
+void
+QuizRefresh(Subscription *subscription)
 {
 	Connection *connection = SubscriptionConnection(subscription);
+	QuizSession *session = connection->session;
 	EventText	topic = TopicName(subscription->topic);
 
-	subscription->lost = false;
+	subscription->lost = session->unverified;
+	if (session->unverified)
+		return;					/* QuizVerified() will */
 	if (!QuizHasSnapshot(topic) && !is_notification(topic))
 	{
+		subscription->held = false;
 		QuizSendErrorAbout(connection, "Updates lost",
 						   subscription->topic->name);
 		return;
@@ -256,7 +261,7 @@ static void
 resynchronise_one(Subscription *subscription, Connection *connection,
 				  void *context)
 {
-	resynchronise(subscription);
+	QuizRefresh(subscription);
 }
 
 void
@@ -294,8 +299,9 @@ QuizCaughtUp(Connection *connection)
 	Subscription *subscription;
 
 	while (connection->state == CONNECTION_OPEN &&
+		   !((QuizSession *) connection->session)->unverified &&
 		   (subscription = find_lost(connection->session)) != NULL)
-		resynchronise(subscription);
+		QuizRefresh(subscription);
 }
 
 /*
@@ -306,20 +312,53 @@ static Timer lost_timer;
 static TimeMs lost_last = 0;
 
 static void
-resynchronise_connection(Connection *connection)
+suspend(QuizSession *session)
 {
-	QuizSession *session = connection->session;
 	dlist_iter	iter;
 
+	session->unverified = true;
 	dlist_foreach(iter, &session->channels)
 	{
-		dlist_container(Subscription, node, iter.cur)->lost = true;
+		Subscription *at = dlist_container(Subscription, node, iter.cur);
+
+		at->lost = at->held = true;
 	}
-	QuizCaughtUp(connection);
-	if (connection->state == CONNECTION_OPEN && !session->participant)
+}
+
+static void
+verify(Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	if (!session->participant)
 		QuizRecheck(connection);
+	QuizRecheckCredential(connection);
+	QuizVerified(connection);
+}
+
+void
+QuizVerified(Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	if (!session->unverified || session->recheck != NULL ||
+		connection->question != NULL || QuizLossPending())
+		return;
+	session->unverified = false;
+
+	/* A slow client is seen to when it has caught up. */
+	if (!connection->lagging)
+		QuizCaughtUp(connection);
 	if (connection->state == CONNECTION_OPEN)
-		QuizRecheckCredential(connection);
+		QuizCarryOn(connection);
+}
+
+void
+QuizNotVerified(Connection *connection)
+{
+	if (!QuizLossPending())
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
+						"Access could not be verified");
 }
 
 static void
@@ -333,7 +372,28 @@ resynchronise_all(Timer *timer)
 		Connection *connection = dlist_container(Connection, node, iter.cur);
 
 		if (connection->dialect == &quiz_dialect)
-			resynchronise_connection(connection);
+			verify(connection);
+	}
+}
+
+bool
+QuizLossPending(void)
+{
+	return lost_timer.due != NEVER && lost_timer.fire != NULL;
+}
+
+/* Nobody hears anything from now on. */
+static void
+suspend_all(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &connections[CONNECTION_OPEN])
+	{
+		Connection *connection = dlist_container(Connection, node, iter.cur);
+
+		if (connection->dialect == &quiz_dialect)
+			suspend(connection->session);
 	}
 }
 
@@ -341,6 +401,7 @@ resynchronise_all(Timer *timer)
 void
 QuizLost(void)
 {
+	suspend_all();
 	if (lost_timer.fire == NULL)
 		TimerInit(&lost_timer, resynchronise_all);
 	if (lost_timer.due == NEVER)

@@ -161,6 +161,7 @@ say_connection(StringInfo piece, const Connection *connection)
 	said.state = EventTextOf(state_name(connection->state));
 	said.owner = EventTextOf(owner_of(connection));
 	said.address = EventTextOf(address);
+	said.encrypted = connection->encrypted;
 	said.connected_at = connection->connected_at;
 	said.subscriptions = count_channels(connection);
 	said.bytes_sent = connection->bytes_sent;
