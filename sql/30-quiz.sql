@@ -54,7 +54,12 @@ FROM (VALUES
 	('answers', '{answer_id,attempt_id,question_id,question_order,is_correct,score,answered_at}',
 	 '{response}'),
 	('flags', '{attempt_id,label,flagged_at}', '{}'),
-	('related', '{changes,attempts}', '{}')) AS f(name, r, o)
+	('related', '{changes,attempts}', '{}'),
+	('analysis_runs', '{project_name,kind,completed_at}', '{tenant}'),
+	('security_events',
+	 '{id,batch_id,camera_id,risk_score,risk_level,summary,started_at}', '{}'),
+	('services', '{service,status}', '{message}'),
+	('system_status', '{data}', '{}')) AS f(name, r, o)
 WHERE name = role
 $$;
 
@@ -71,6 +76,10 @@ SELECT CASE role
 	WHEN 'flags' THEN '{attempt_id,label,flagged_at}'
 	WHEN 'related' THEN
 		string_to_array(columns ->> 'changes', ',')
+	WHEN 'analysis_runs' THEN '{completed_at}'
+	WHEN 'security_events' THEN '{id}'
+	WHEN 'services' THEN '{service,status,message}'
+	WHEN 'system_status' THEN '{data}'
 END
 $$;
 
@@ -78,7 +87,8 @@ CREATE FUNCTION quizrt.quiz_alias(role text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN CASE role WHEN 'quizzes' THEN 'quiz' WHEN 'related' THEN role
+	RETURN CASE role WHEN 'quizzes' THEN 'quiz'
+		WHEN 'related' THEN role WHEN 'system_status' THEN role
 		ELSE left(role, -1) END;
 END
 $$;
@@ -183,17 +193,18 @@ $$;
  *	tracked		column numbers of the tracked fields; 0: an expression, -1: none
  *	depends		tables of which a change makes all this out of date
  *	fields		the tracked fields of a row, where one is an expression
+ *	lock		locks the row's attempt; plain: by columns, not by expressions
  *	message		what is sent about a new row
  *	finish		what is sent about a submitted attempt, to owner and participant
- *	counts		answers of the row's attempt, and those that the command wrote
- *	written		where the latter are
+ *	written		where the answers are that the command wrote
  *	topics		quiz and event that a row belongs to
  *	everything	those of all rows there are
  *	deadline	the deadline that a new attempt gets
  */
 CREATE FUNCTION quizrt.quiz_queries(relation oid, role text, columns json,
 	OUT tracked int2[], OUT depends oid[], OUT deadline_column int2,
-	OUT fields text, OUT message text, OUT finish text, OUT counts text, OUT written text,
+	OUT lock_is_plain boolean,
+	OUT fields text, OUT lock text, OUT message text, OUT finish text, OUT written text,
 	OUT topics text, OUT everything text, OUT deadline text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -220,6 +231,16 @@ BEGIN
 		FROM unnest(quizrt.quiz_tracked(role, columns)) WITH ORDINALITY AS f(name, n);
 	END IF;
 	depends := ARRAY(SELECT a.relation FROM quizrt.attachments AS a);
+
+	message := CASE role
+		WHEN 'analysis_runs' THEN quizrt.analysis_run_query(relation, columns)
+		WHEN 'security_events' THEN quizrt.security_event_query(relation, columns)
+		WHEN 'services' THEN quizrt.service_query(relation, columns)
+		WHEN 'system_status' THEN quizrt.system_status_query(relation, columns)
+		END;
+	IF message IS NOT NULL THEN
+		RETURN;					/* a row of these has all that it takes */
+	END IF;
 
 	IF role = 'quizzes' THEN
 		everything := format('SELECT %s FROM %s',
@@ -280,22 +301,26 @@ BEGIN
 		 * Whoever changes the answers of an attempt waits here for others
 		 * who do, and counts what they have committed.
 		 */
-		topics := topics || ' FOR NO KEY UPDATE OF attempt';
-		SELECT format('SELECT %s, %s FROM %s FOR NO KEY UPDATE OF attempt',
-			quizrt.quiz_head(), string_agg(format('%s AS %I',
-				CASE f.name WHEN 'answered_count' THEN 'NULL::bigint'
-				ELSE quizrt.quiz_term(relation, role, columns, f.name) END,
-				f.name), ', ' ORDER BY f.n), its_attempt)
-		INTO message
-		FROM unnest('{question_id,answer_id,is_correct,score,answered_at,answered_count,question_order}'::text[])
-			WITH ORDINALITY AS f(name, n);
+		lock := format('SELECT (%s)::text FROM %s FOR NO KEY UPDATE OF attempt',
+			quizrt.quiz_term('attempts', 'attempt_id'), its_attempt);
+		lock_is_plain := quizrt.quiz_term('attempts', 'attempt_id') NOT LIKE '(%'
+			AND quizrt.quiz_term(relation, role, columns, 'attempt_id') NOT LIKE '(%';
 		its_answers := format('%s, (SELECT %s AS attempt_id FROM %s) AS this '
 			'WHERE %s = this.attempt_id',
 			quizrt.quiz_table(role),
 			quizrt.quiz_term(relation, role, columns, 'attempt_id'), this,
 			quizrt.quiz_term(role, 'attempt_id'));
-		counts := 'SELECT count(*), count(*) FILTER '
-			'(WHERE answer.xmin = $1 AND answer.cmin = $2) FROM ' || its_answers;
+		/* last: answers of the attempt, and those that the command wrote */
+		SELECT format('SELECT %s, %s, CASE WHEN $1 <> ''0''::xid THEN '
+			'(SELECT ARRAY[count(*), count(*) FILTER '
+			'(WHERE answer.xmin = $1 AND answer.cmin = $2)] FROM %s) END FROM %s',
+			quizrt.quiz_head(), string_agg(format('%s AS %I',
+				CASE f.name WHEN 'answered_count' THEN 'NULL::bigint'
+				ELSE quizrt.quiz_term(relation, role, columns, f.name) END,
+				f.name), ', ' ORDER BY f.n), its_answers, its_attempt)
+		INTO message
+		FROM unnest('{question_id,answer_id,is_correct,score,answered_at,answered_count,question_order}'::text[])
+			WITH ORDINALITY AS f(name, n);
 		written := 'SELECT answer.tableoid, answer.ctid FROM ' || its_answers
 			|| ' AND answer.xmin = $1 AND answer.cmin = $2';
 	ELSIF role = 'flags' THEN
@@ -474,8 +499,12 @@ BEGIN
 		CASE role WHEN 'quizzes' THEN 'UPDATE OR DELETE'
 			WHEN 'events' THEN 'UPDATE OR DELETE'
 			WHEN 'related' THEN 'UPDATE'
+			WHEN 'analysis_runs' THEN 'INSERT OR UPDATE'
+			WHEN 'security_events' THEN 'INSERT'
+			WHEN 'services' THEN 'INSERT OR UPDATE'
+			WHEN 'system_status' THEN 'INSERT OR UPDATE'
 			ELSE 'INSERT OR UPDATE OR DELETE' END, relation, arguments);
-	IF role <> 'related' THEN
+	IF role IN ('quizzes', 'events', 'attempts', 'answers', 'flags') THEN
 		EXECUTE format('CREATE TRIGGER quizrt_truncate BEFORE TRUNCATE ON %s '
 			'FOR EACH STATEMENT EXECUTE FUNCTION quizrt.quiz_truncate%s',
 			relation, arguments);
@@ -503,7 +532,7 @@ BEGIN
 	IF FOUND AND role <> 'related' THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('a table of %s is attached already: %s', role, other),
-			HINT = format('One set of quiz tables is attached at a time. Call quizrt.detach(%L) first.', other);
+			HINT = format('One set of tables is attached at a time. Call quizrt.detach(%L) first.', other);
 	END IF;
 	IF role IN ('answers', 'flags', 'related')
 		AND quizrt.quiz_table('attempts') IS NULL THEN
@@ -560,7 +589,8 @@ BEGIN
 	SELECT a.relation INTO other FROM quizrt.attachments AS a
 	JOIN pg_class AS c ON c.oid = a.relation
 	JOIN pg_namespace AS n ON n.oid = c.relnamespace
-	WHERE n.nspname <> schema ORDER BY a.relation LIMIT 1;
+	WHERE n.nspname <> schema AND a.role IN ('quizzes', 'events', 'attempts',
+		'answers', 'flags', 'related') ORDER BY a.relation LIMIT 1;
 	IF FOUND THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('other quiz tables are attached already: %s', other),

@@ -13,7 +13,8 @@ libraries = -L$(shell $(PG_CONFIG) --pkglibdir) \
 	-L$(shell $(PG_CONFIG) --libdir) \
 	-lpgcommon -lpgport -lwslay -lcrypto -lz -lm
 
-code = $(patsubst $(top)/src/%.c,%,$(wildcard $(top)/src/wire/*.c)) bus/event
+code = $(patsubst $(top)/src/%.c,%,$(wildcard $(top)/src/wire/*.c)) bus/event \
+	common/netaddress
 code_objects = $(addprefix $(build)/,$(addsuffix .o,$(code)))
 
 $(build)/%.o: $(top)/src/%.c

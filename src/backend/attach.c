@@ -36,8 +36,14 @@ PG_FUNCTION_INFO_V1(quizrt_attach_attempts);
 PG_FUNCTION_INFO_V1(quizrt_attach_answers);
 PG_FUNCTION_INFO_V1(quizrt_attach_flags);
 PG_FUNCTION_INFO_V1(quizrt_attach_related);
+PG_FUNCTION_INFO_V1(quizrt_attach_analysis_runs);
+PG_FUNCTION_INFO_V1(quizrt_attach_security_events);
+PG_FUNCTION_INFO_V1(quizrt_attach_services);
+PG_FUNCTION_INFO_V1(quizrt_attach_system_status);
 PG_FUNCTION_INFO_V1(quizrt_detach);
 PG_FUNCTION_INFO_V1(quizrt_create_quiz_tables);
+PG_FUNCTION_INFO_V1(quizrt_create_dashboard_tables);
+PG_FUNCTION_INFO_V1(quizrt_create_security_tables);
 PG_FUNCTION_INFO_V1(quizrt_is_expression);
 
 /* Is it "SELECT <one expression>", and nothing more? */
@@ -204,6 +210,30 @@ quizrt_attach_related(PG_FUNCTION_ARGS)
 }
 
 Datum
+quizrt_attach_analysis_runs(PG_FUNCTION_ARGS)
+{
+	return attach_as(fcinfo, "analysis_runs");
+}
+
+Datum
+quizrt_attach_security_events(PG_FUNCTION_ARGS)
+{
+	return attach_as(fcinfo, "security_events");
+}
+
+Datum
+quizrt_attach_services(PG_FUNCTION_ARGS)
+{
+	return attach_as(fcinfo, "services");
+}
+
+Datum
+quizrt_attach_system_status(PG_FUNCTION_ARGS)
+{
+	return attach_as(fcinfo, "system_status");
+}
+
+Datum
 quizrt_detach(PG_FUNCTION_ARGS)
 {
 	Oid			function_owner = OwnerOfFunction(fcinfo->flinfo->fn_oid);
@@ -222,9 +252,9 @@ quizrt_detach(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Create what is missing of the reference tables, as the caller. */
+/* Create what is missing of an API's reference tables, as the caller. */
 static void
-create_tables(Oid function_owner, Datum schema)
+create_tables(Oid function_owner, const char *api, Datum schema)
 {
 	Oid			types[1] = {NAMEOID};
 	AsOwner		saved;
@@ -232,19 +262,16 @@ create_tables(Oid function_owner, Datum schema)
 	const char *script;
 
 	BeginAs(function_owner, &saved);
-	ask("SELECT quizrt.quiz_tables_script($1)", 1, types, &schema);
+	ask(psprintf("SELECT quizrt.%s_tables_script($1)", api), 1, types, &schema);
 	script = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	SetUserIdAndSecContext(caller, saved.security_context);
 	if (SPI_execute(script, false, 0) < 0)
-		elog(ERROR, "could not create the quiz tables");
+		elog(ERROR, "could not create the %s tables", api);
 	EndAs(&saved);
 }
 
-/*
- * quizrt.create_quiz_tables(schema name)
- */
-Datum
-quizrt_create_quiz_tables(PG_FUNCTION_ARGS)
+static Datum
+create_and_attach(FunctionCallInfo fcinfo, const char *api)
 {
 	Oid			function_owner = OwnerOfFunction(fcinfo->flinfo->fn_oid);
 	Oid			caller = GetUserId();
@@ -253,11 +280,11 @@ quizrt_create_quiz_tables(PG_FUNCTION_ARGS)
 	SPITupleTable *tables;
 	AsOwner		saved;
 
-	create_tables(function_owner, schema);
+	create_tables(function_owner, api, schema);
 
 	BeginAs(function_owner, &saved);
-	ask("SELECT relation::oid, role, columns FROM quizrt.quiz_tables_attached($1)",
-		1, types, &schema);
+	ask(psprintf("SELECT relation::oid, role, columns FROM quizrt.%s_tables_attached($1)",
+				 api), 1, types, &schema);
 	tables = SPI_tuptable;
 	SetUserIdAndSecContext(caller, saved.security_context);
 	for (uint64 i = 0; i < tables->numvals; i++)
@@ -272,4 +299,25 @@ quizrt_create_quiz_tables(PG_FUNCTION_ARGS)
 	}
 	EndAs(&saved);
 	PG_RETURN_VOID();
+}
+
+/*
+ * quizrt.create_..._tables(schema name)
+ */
+Datum
+quizrt_create_quiz_tables(PG_FUNCTION_ARGS)
+{
+	return create_and_attach(fcinfo, "quiz");
+}
+
+Datum
+quizrt_create_dashboard_tables(PG_FUNCTION_ARGS)
+{
+	return create_and_attach(fcinfo, "dashboard");
+}
+
+Datum
+quizrt_create_security_tables(PG_FUNCTION_ARGS)
+{
+	return create_and_attach(fcinfo, "security");
 }

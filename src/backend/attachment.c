@@ -45,14 +45,19 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 typedef struct CacheEntry
 {
 	Oid			trigger;
 	Attachment *attachment;
+	TimestampTz broken_at;		/* 0: not known to be broken */
 } CacheEntry;
 
 static HTAB *cache = NULL;
+
+/* How long a broken attachment is left alone, in milliseconds. */
+#define BROKEN_PAUSE	1000
 
 /* Out of date, and perhaps in use further up the stack. */
 static List *discarded = NIL;
@@ -65,9 +70,9 @@ static int	depth = 0;
 
 static const char *const query_names[QUERY_COUNT] = {
 	[QUERY_FIELDS] = "fields",
+	[QUERY_LOCK] = "lock",
 	[QUERY_MESSAGE] = "message",
 	[QUERY_FINISH] = "finish",
-	[QUERY_COUNTS] = "counts",
 	[QUERY_WRITTEN] = "written",
 	[QUERY_TOPICS] = "topics",
 	[QUERY_EVERYTHING] = "everything",
@@ -81,6 +86,10 @@ static const char *const role_names[] = {
 	[ROLE_ANSWERS] = "answers",
 	[ROLE_FLAGS] = "flags",
 	[ROLE_RELATED] = "related",
+	[ROLE_ANALYSIS_RUNS] = "analysis_runs",
+	[ROLE_SECURITY_EVENTS] = "security_events",
+	[ROLE_SERVICES] = "services",
+	[ROLE_SYSTEM_STATUS] = "system_status",
 };
 
 /*
@@ -202,6 +211,10 @@ take_queries(Attachment *attachment)
 										 &isnull);
 
 	attachment->deadline_column = isnull ? 0 : DatumGetInt16(deadline);
+	attachment->lock_is_plain =
+		DatumGetBool(SPI_getbinval(row, desc,
+								   SPI_fnumber(desc, "lock_is_plain"),
+								   &isnull)) && !isnull;
 	for (int i = 0; i < QUERY_COUNT; i++)
 	{
 		char	   *query = SPI_getvalue(row, desc,
@@ -221,14 +234,16 @@ ask_for_queries(Attachment *attachment, Oid function_owner, const char *role,
 	Oid			types[3] = {OIDOID, TEXTOID, TEXTOID};
 	Datum		values[3];
 	AsOwner		saved;
+	int			result;
 
 	BeginAs(function_owner, &saved);
 	values[0] = ObjectIdGetDatum(attachment->relation);
 	values[1] = CStringGetTextDatum(role);
 	values[2] = CStringGetTextDatum(columns);
-	if (SPI_execute_with_args("SELECT * FROM quizrt.quiz_queries($1, $2, $3::json)",
-							  3, types, values, NULL, false, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
+	result = SPI_execute_with_args("SELECT * FROM quizrt.quiz_queries("
+								   "$1, $2, $3::json)", 3, types, values,
+								   NULL, false, 1);
+	if (result != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not get the queries of a quiz table");
 	take_tracked(attachment);
 	take_depends(attachment);
@@ -240,11 +255,13 @@ static void
 describe_params(Attachment *attachment, TupleDesc desc)
 {
 	int			n = 2;
+	int			most = desc->natts + n;
 
 	attachment->param_types = MemoryContextAlloc(attachment->context,
-												 (desc->natts + 2) * sizeof(Oid));
-	attachment->param_columns = MemoryContextAllocZero(attachment->context,
-													   (desc->natts + 2) * sizeof(AttrNumber));
+												 most * sizeof(Oid));
+	attachment->param_columns =
+		MemoryContextAllocZero(attachment->context,
+							   most * sizeof(AttrNumber));
 	attachment->param_types[0] = XIDOID;
 	attachment->param_types[1] = CIDOID;
 	for (int i = 0; i < desc->natts; i++)
@@ -370,6 +387,7 @@ on_invalidation(Datum arg, Oid relation)
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
+		entry->broken_at = 0;
 		if (entry->attachment != NULL &&
 			depends_on(entry->attachment, relation))
 			entry->attachment->valid = false;
@@ -414,29 +432,68 @@ make_for_trigger(const TriggerData *data)
 	return attachment;
 }
 
-Attachment *
-AttachmentOfTrigger(const TriggerData *data)
+static CacheEntry *
+entry_of(const TriggerData *data, HASHACTION action)
 {
 	Oid			key = data->tg_trigger->tgoid;
 	CacheEntry *entry;
-	Attachment *made;
 	bool		found;
 
 	if (cache == NULL)
 		create_cache();
-	free_discarded();
-	entry = hash_search(cache, &key, HASH_FIND, NULL);
-	if (entry == NULL || entry->attachment == NULL || !entry->attachment->valid)
+	entry = hash_search(cache, &key, action, &found);
+	if (!found && entry != NULL)
 	{
-		/* may throw, and may itself bring an invalidation */
-		made = make_for_trigger(data);
-		entry = hash_search(cache, &key, HASH_ENTER, &found);
-		if (found && entry->attachment != NULL)
-			discard(entry->attachment);
-		entry->attachment = made;
+		entry->attachment = NULL;
+		entry->broken_at = 0;
 	}
+	return entry;
+}
+
+Attachment *
+AttachmentAtHand(const TriggerData *data)
+{
+	CacheEntry *entry = entry_of(data, HASH_FIND);
+
+	free_discarded();
+	if (entry == NULL || entry->attachment == NULL || !entry->attachment->valid)
+		return NULL;
 	depth++;
 	return entry->attachment;
+}
+
+Attachment *
+AttachmentOfTrigger(const TriggerData *data)
+{
+	Attachment *made = AttachmentAtHand(data);
+	CacheEntry *entry;
+
+	if (made != NULL)
+		return made;
+	/* may throw, and may itself bring an invalidation */
+	made = make_for_trigger(data);
+	entry = entry_of(data, HASH_ENTER);
+	if (entry->attachment != NULL)
+		discard(entry->attachment);
+	entry->attachment = made;
+	depth++;
+	return made;
+}
+
+void
+AttachmentMarkBroken(const TriggerData *data)
+{
+	entry_of(data, HASH_ENTER)->broken_at = GetCurrentTimestamp();
+}
+
+bool
+AttachmentIsBroken(const TriggerData *data)
+{
+	CacheEntry *entry = entry_of(data, HASH_FIND);
+
+	return entry != NULL && entry->broken_at != 0 &&
+		!TimestampDifferenceExceeds(entry->broken_at, GetCurrentTimestamp(),
+									BROKEN_PAUSE);
 }
 
 void
@@ -470,6 +527,16 @@ is_planned(SPIPlanPtr plan)
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 
 	return source->is_valid && source->gplan != NULL && source->gplan->is_valid;
+}
+
+bool
+AttachmentLockIsSafe(Attachment *attachment)
+{
+	/* as late as it can be: what others have altered until now */
+	AcceptInvalidationMessages();
+	return attachment->lock_is_plain && attachment->valid &&
+		attachment->plans[QUERY_LOCK] != NULL &&
+		is_planned(attachment->plans[QUERY_LOCK]);
 }
 
 static void

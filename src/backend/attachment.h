@@ -21,16 +21,22 @@ typedef enum QuizRole
 	ROLE_ATTEMPTS,
 	ROLE_ANSWERS,
 	ROLE_FLAGS,
-	ROLE_RELATED
+	ROLE_RELATED,
+
+	/* of the dashboard and the security API */
+	ROLE_ANALYSIS_RUNS,
+	ROLE_SECURITY_EVENTS,
+	ROLE_SERVICES,
+	ROLE_SYSTEM_STATUS
 } QuizRole;
 
 /* What the queries are for: see quizrt.quiz_queries(). */
 typedef enum QuizQuery
 {
 	QUERY_FIELDS,
+	QUERY_LOCK,
 	QUERY_MESSAGE,
 	QUERY_FINISH,
-	QUERY_COUNTS,
 	QUERY_WRITTEN,
 	QUERY_TOPICS,
 	QUERY_EVERYTHING,
@@ -52,6 +58,7 @@ typedef struct Attachment
 	int			ntracked;
 	AttrNumber	tracked[MAX_TRACKED_FIELDS];	/* 0: an expression, -1: none */
 	AttrNumber	deadline_column;	/* 0: none */
+	bool		lock_is_plain;	/* QUERY_LOCK reads columns only */
 
 	int			nparams;		/* xid, cid, then the columns */
 	Oid		   *param_types;
@@ -96,6 +103,23 @@ extern Oid	OwnerOfFunction(Oid function);
  */
 extern Attachment *AttachmentOfTrigger(const TriggerData *trigger);
 extern void AttachmentRelease(void);
+
+/* The same, but NULL where it would have to be made, which can fail. */
+extern Attachment *AttachmentAtHand(const TriggerData *trigger);
+
+/*
+ * Something is wrong with how a table is attached.  It is left alone for a
+ * second, or until something is altered, lest each of many rows look for what
+ * isn't there.
+ */
+extern void AttachmentMarkBroken(const TriggerData *trigger);
+extern bool AttachmentIsBroken(const TriggerData *trigger);
+
+/*
+ * Is running the lock query all but sure not to fail?  It is if the query
+ * reads columns only and has a plan that was used before.
+ */
+extern bool AttachmentLockIsSafe(Attachment *attachment);
 
 /* Prepare all queries of an attachment that is being made, or throw. */
 extern void AttachmentCheck(Oid function_owner, Relation relation,

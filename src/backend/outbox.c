@@ -32,6 +32,8 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "backend/failure.h"
+#include "backend/inject.h"
 #include "backend/outbox.h"
 #include "common/render.h"
 #include "bus/ring.h"
@@ -104,55 +106,9 @@ typedef struct Outbox
  */
 static Outbox outbox;
 
-/*
- * Injected delays, for the test that looks for messages out of order: debug
- * builds can sleep a random time, up to the setting, in each of the windows
- * around a commit.
- */
-#ifdef QUIZRT_INJECT
-#include "common/pg_prng.h"
-
-static int	delay_reserve = 0;
-static int	delay_commit = 0;
-static int	delay_callback = 0;
-
-static void
-define_delay(const char *name, const char *what, int *variable)
-{
-	DefineCustomIntVariable(name, what, NULL, variable, 0, 0, 1000000,
-							PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
-}
-
-static void
-define_delays(void)
-{
-	define_delay("quizrt.debug_delay_reserve",
-				 "Microseconds before the ring's entry is reserved.",
-				 &delay_reserve);
-	define_delay("quizrt.debug_delay_commit",
-				 "Microseconds between reserving and the commit.",
-				 &delay_commit);
-	define_delay("quizrt.debug_delay_callback",
-				 "Microseconds between the commit and marking the entry.",
-				 &delay_callback);
-}
-
-static void
-delay(int most)
-{
-	if (most > 0)
-		pg_usleep((long) pg_prng_uint64_range(&pg_global_prng_state, 0, most));
-}
-
-#define inject_delay(window) delay(delay_##window)
-#else
-#define define_delays()	((void) 0)
-#define inject_delay(window) ((void) 0)
-#endif
-
 /* Is this the database that quizrt.database names? */
-static bool
-database_is_served(void)
+bool
+DatabaseIsServed(void)
 {
 	/* a database can't be renamed while a session is connected to it */
 	static char *name = NULL;
@@ -171,7 +127,7 @@ database_is_served(void)
 bool
 OutboxInUse(void)
 {
-	return RingInUse() && database_is_served();
+	return RingInUse() && DatabaseIsServed();
 }
 
 /*
@@ -457,13 +413,9 @@ OutboxAdd(const Event *event)
 static void
 report_too_large(uint32 length)
 {
-	static TimestampTz last = 0;
-	TimestampTz now = GetCurrentTimestamp();
-
-	CounterAdd(COUNTER_EVENTS_FAILED, 1);
-	if (last != 0 && !TimestampDifferenceExceeds(last, now, 60000))
+	CountUntold();
+	if (!WarningIsDue(InvalidOid))
 		return;
-	last = now;
 	ereport(WARNING,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("the data of an event is too large to be sent"),
@@ -799,9 +751,9 @@ pre_commit(void)
 
 	/* readers decide by the xid; a transaction that wrote nothing has none */
 	xid = GetTopTransactionId();
-	inject_delay(reserve);
+	INJECT_DELAY(reserve);
 	outbox.reserved = RingReserve(xid, entry.data, entry.len);
-	inject_delay(commit);
+	INJECT_DELAY(commit);
 	MemoryContextSwitchTo(old);
 }
 
@@ -821,7 +773,7 @@ finish(bool committed)
 	{
 		if (committed)
 		{
-			inject_delay(callback);
+			INJECT_DELAY(callback);
 			CounterAdd(COUNTER_EVENTS_PUBLISHED, outbox.npublished);
 		}
 		RingFinish(outbox.reserved, committed);
@@ -903,7 +855,7 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId sub,
 void
 OutboxInit(void)
 {
-	define_delays();
+	InjectDefineSettings();
 	RegisterXactCallback(at_transaction_event, NULL);
 	RegisterSubXactCallback(at_subtransaction_event, NULL);
 }

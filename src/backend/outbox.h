@@ -17,6 +17,9 @@
  */
 extern void OutboxInit(void);
 
+/* Is this the database that quizrt.database names? */
+extern bool DatabaseIsServed(void);
+
 /*
  * Would an event go anywhere?  It would if there is a ring, a gateway to read
  * it, and this is the database that is served: ids of another database would

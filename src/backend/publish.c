@@ -13,6 +13,7 @@
 
 #include "access/xlog.h"
 #include "backend/outbox.h"
+#include "backend/publish.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "wire/client_message.h"
@@ -28,8 +29,8 @@
 PG_FUNCTION_INFO_V1(quizrt_publish);
 PG_FUNCTION_INFO_V1(quizrt_notify_revoked);
 
-static void
-refuse_in_recovery(void)
+void
+RefuseInRecovery(void)
 {
 	if (RecoveryInProgress())
 		ereport(ERROR,
@@ -115,9 +116,8 @@ check_slug(const char *slug)
 					 MAX_SLUG_LENGTH)));
 }
 
-/* The text of a JSON value, without the blanks around it: an object? */
-static EventText
-object_text(const text *json)
+EventText
+JsonObjectText(const text *json)
 {
 	EventText	data;
 
@@ -138,6 +138,30 @@ object_text(const text *json)
 	return data;
 }
 
+char *
+RequiredText(FunctionCallInfo fcinfo, int argument, const char *what)
+{
+	char	   *value;
+
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", what)));
+	value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	if (value[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", what)));
+	return value;
+}
+
+void
+PublishEvent(const Event *event)
+{
+	if (OutboxInUse())
+		OutboxAdd(event);
+}
+
 /*
  * quizrt.publish(channel text, event text, data json)
  */
@@ -149,7 +173,7 @@ quizrt_publish(PG_FUNCTION_ARGS)
 	char		buffer[TOPIC_BUFFER_SIZE];
 	Event		event = {EVENT_UPDATE};
 
-	refuse_in_recovery();
+	RefuseInRecovery();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -160,10 +184,9 @@ quizrt_publish(PG_FUNCTION_ARGS)
 	event.topics[0] = EventTextOf(topic_of_channel(channel, buffer));
 	check_slug(slug);
 	event.slug = EventTextOf(slug);
-	event.data = object_text(PG_GETARG_TEXT_PP(2));
+	event.data = JsonObjectText(PG_GETARG_TEXT_PP(2));
 
-	if (OutboxInUse())
-		OutboxAdd(&event);
+	PublishEvent(&event);
 	PG_RETURN_VOID();
 }
 
@@ -180,12 +203,11 @@ quizrt_notify_revoked(PG_FUNCTION_ARGS)
 	const char *reason = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Event		event = {EVENT_REVOKE};
 
-	refuse_in_recovery();
+	RefuseInRecovery();
 	event.ntopics = 1;
 	event.topics[0] = EventTextOf(subject);
 	event.data = EventTextOf(reason);
 
-	if (OutboxInUse())
-		OutboxAdd(&event);
+	PublishEvent(&event);
 	PG_RETURN_VOID();
 }

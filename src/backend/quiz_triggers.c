@@ -21,9 +21,15 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "backend/attachment.h"
+#include "backend/change.h"
+#include "backend/deadline_watch.h"
+#include "backend/failure.h"
 #include "backend/outbox.h"
+#include "bus/deadline.h"
+#include "catalog/pg_type.h"
 #include "common/render.h"
+#include "common/subtransaction.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/combocid.h"
 #include "utils/hsearch.h"
@@ -48,7 +54,7 @@ enum
 };
 enum
 {
-	ATTEMPT_QUIZ, ATTEMPT_EVENT, ATTEMPT_SUBMITTED, ATTEMPT_REASON
+	ATTEMPT_QUIZ, ATTEMPT_EVENT, ATTEMPT_SUBMITTED, ATTEMPT_REASON, ATTEMPT_ID
 };
 enum
 {
@@ -67,7 +73,7 @@ enum
 #define STARTED_COLUMNS			(HEAD_COUNT + 1)
 
 #define UPDATE_ANSWERED_COUNT	(HEAD_COUNT + 5)
-#define UPDATE_COLUMNS			(HEAD_COUNT + 7)
+#define UPDATE_COLUMNS			(HEAD_COUNT + 7)	/* and the counts */
 
 #define FINISHED_COLUMNS		(HEAD_COUNT + 2)
 #define FINISH_COLUMNS			(FINISHED_COLUMNS + 7)	/* and attempt_closed */
@@ -75,29 +81,6 @@ enum
 #define FLAG_LABEL				HEAD_COUNT
 #define FLAG_TIME				(HEAD_COUNT + 1)
 #define FLAG_COLUMNS			(HEAD_COUNT + 2)
-
-#define MAX_COLUMNS				FINISH_COLUMNS
-
-/* A change of a row, on its way to the outbox. */
-typedef struct Change
-{
-	Attachment *attachment;
-	TupleTableSlot *old;		/* NULL in an INSERT */
-	TupleTableSlot *new;		/* NULL in a DELETE */
-	HeapTuple	new_tuple;
-	TrackedFields was;
-	TrackedFields is;
-	uint32		difference;		/* tracked fields that an UPDATE changed */
-} Change;
-
-/* The row that a message is made of. */
-typedef struct MessageRow
-{
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	Datum		values[MAX_COLUMNS];
-	bool		nulls[MAX_COLUMNS];
-} MessageRow;
 
 /*
  * Topics
@@ -182,12 +165,11 @@ run(const Change *change, QuizQuery query, TupleTableSlot *row)
 						 InvalidTransactionId, FirstCommandId);
 }
 
-/* Run a query for the new row; false where it finds nothing. */
+/* The row that a query has just found, if it has. */
 static bool
-fetch_message(const Change *change, QuizQuery query, int columns,
-			  MessageRow *message)
+take_message(uint64 found, int columns, MessageRow *message)
 {
-	if (run(change, query, change->new) == 0)
+	if (found == 0)
 		return false;
 	message->tuple = SPI_tuptable->vals[0];
 	message->desc = SPI_tuptable->tupdesc;
@@ -199,8 +181,15 @@ fetch_message(const Change *change, QuizQuery query, int columns,
 	return true;
 }
 
-static const char *
-message_text(const MessageRow *message, int column)
+bool
+ChangeMessage(const Change *change, QuizQuery query, int columns,
+			  MessageRow *message)
+{
+	return take_message(run(change, query, change->new), columns, message);
+}
+
+const char *
+MessageText(const MessageRow *message, int column)
 {
 	return SPI_getvalue(message->tuple, message->desc, column + 1);
 }
@@ -217,8 +206,8 @@ send_update(const MessageRow *message, const char *slug, int last)
 	RenderMembers(&data, message->desc, message->values, message->nulls,
 				  0, last);
 	appendStringInfoChar(&data, '}');
-	update_topics(&event, message_text(message, HEAD_QUIZ),
-				  message_text(message, HEAD_EVENT));
+	update_topics(&event, MessageText(message, HEAD_QUIZ),
+				  MessageText(message, HEAD_EVENT));
 	event.slug = EventTextOf(slug);
 	event.data = EventTextOf(data.data);
 	OutboxAddOrResync(&event);
@@ -227,8 +216,8 @@ send_update(const MessageRow *message, const char *slug, int last)
 static void
 send_ranking_of(const MessageRow *message)
 {
-	send_ranking(message_text(message, HEAD_QUIZ),
-				 message_text(message, HEAD_EVENT));
+	send_ranking(MessageText(message, HEAD_QUIZ),
+				 MessageText(message, HEAD_EVENT));
 }
 
 /* The first two columns of each row found: a quiz and an event. */
@@ -240,6 +229,41 @@ send_resyncs(uint64 count)
 	for (uint64 i = 0; i < count; i++)
 		send_resync(SPI_getvalue(rows->vals[i], rows->tupdesc, 1),
 					SPI_getvalue(rows->vals[i], rows->tupdesc, 2));
+}
+
+/*
+ * That a message could not be made: everything that would have shown it is
+ * told, the quiz channel by the words "Updates lost".
+ */
+static void
+send_loss(const char *quiz, const char *stream, const char *attempt)
+{
+	Event		event = {EVENT_RESYNC};
+
+	update_topics(&event, quiz, stream);
+	add_topic(&event, "leaderboard", quiz);
+	add_topic(&event, "leaderboard", stream);
+	add_topic(&event, "notification", attempt);
+	if (event.ntopics > 0)
+		OutboxAddOrResync(&event);
+}
+
+static void
+send_losses(uint64 count)
+{
+	SPITupleTable *rows = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+		send_loss(SPI_getvalue(rows->vals[i], rows->tupdesc, 1),
+				  SPI_getvalue(rows->vals[i], rows->tupdesc, 2), NULL);
+}
+
+static void
+send_loss_of_attempt(const TrackedFields *fields)
+{
+	send_loss(tracked_text(fields, ATTEMPT_QUIZ),
+			  tracked_text(fields, ATTEMPT_EVENT),
+			  tracked_text(fields, ATTEMPT_ID));
 }
 
 static void
@@ -260,7 +284,7 @@ send_finish(const Change *change)
 	Event		event = {EVENT_UPDATE};
 	StringInfoData data;
 
-	if (!fetch_message(change, QUERY_FINISH, FINISH_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_FINISH, FINISH_COLUMNS, &message))
 		return;
 	send_update(&message, "attempt_finished", FINISHED_COLUMNS);
 
@@ -269,7 +293,7 @@ send_finish(const Change *change)
 	RenderMembers(&data, message.desc, message.values, message.nulls,
 				  FINISHED_COLUMNS, FINISH_COLUMNS);
 	appendStringInfoChar(&data, '}');
-	add_topic(&event, "notification", message_text(&message, HEAD_ATTEMPT));
+	add_topic(&event, "notification", MessageText(&message, HEAD_ATTEMPT));
 	event.slug = EventTextOf("attempt_closed");
 	event.data = EventTextOf(data.data);
 	OutboxAddOrResync(&event);
@@ -281,7 +305,7 @@ attempt_inserted(const Change *change)
 {
 	MessageRow	message;
 
-	if (fetch_message(change, QUERY_MESSAGE, STARTED_COLUMNS, &message))
+	if (ChangeMessage(change, QUERY_MESSAGE, STARTED_COLUMNS, &message))
 	{
 		send_update(&message, "attempt_quiz", STARTED_COLUMNS);
 		send_ranking_of(&message);
@@ -447,28 +471,22 @@ count_inserted(const Change *change, const Batch *batch, TransactionId xid)
 	return inserted;
 }
 
+/* Begin with the counts that came with the message of the first answer. */
 static void
-begin_batch(const Change *change, Batch *batch, TransactionId xid)
+begin_batch(const Change *change, Batch *batch, TransactionId xid,
+			const int64 *counts)
 {
 	bool		superseded = is_superseded(change->new_tuple->t_data);
-	Datum		values[2];
-	bool		nulls[2];
 	int64		inserted;
 
-	if (AttachmentRun(change->attachment, QUERY_COUNTS, change->new, xid,
-					  batch->command) != 1)
-		elog(ERROR, "could not count the answers of an attempt");
-	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-					  values, nulls);
-
 	/* what the command wrote and is still there is often this row alone */
-	if (DatumGetInt64(values[1]) == 1 && !superseded)
+	if (counts[1] == 1 && !superseded)
 		inserted = change->old == NULL ? 1 : 0;
-	else if (DatumGetInt64(values[1]) == 0)
+	else if (counts[1] == 0)
 		inserted = 0;
 	else
 		inserted = count_inserted(change, batch, xid);
-	batch->reached = DatumGetInt64(values[0]) - inserted;
+	batch->reached = counts[0] - inserted;
 
 	/*
 	 * If something, say a trigger that grades, has changed this row already,
@@ -479,35 +497,74 @@ begin_batch(const Change *change, Batch *batch, TransactionId xid)
 	batch->xid = xid;
 }
 
-/* How many answers the attempt has with this one.  Its row is locked. */
-static int64
-count_answers(const Change *change, const char *attempt)
+/*
+ * The last command of which an answer could not be told of, and so perhaps
+ * not counted.
+ */
+static TransactionId uncounted_xid = InvalidTransactionId;
+static CommandId uncounted_command = InvalidCommandId;
+
+static void
+forget_batch(const Change *change)
 {
 	HeapTupleHeader header = change->new_tuple->t_data;
-	TransactionId xid = HeapTupleHeaderGetRawXmin(header);
-	Batch	   *batch = find_batch(attempt, xid,
-								   HeapTupleHeaderGetCmin(header));
 
-	if (batch->xid == InvalidTransactionId)
-		begin_batch(change, batch, xid);
+	uncounted_xid = HeapTupleHeaderGetRawXmin(header);
+	uncounted_command = HeapTupleHeaderGetCmin(header);
+}
+
+/*
+ * How many answers the attempt has with this one.  Its row is locked.
+ * "counts" is NULL where it was not asked for: in the middle of a batch.
+ */
+static int64
+count_answers(const Change *change, Batch *batch, TransactionId xid,
+			  const int64 *counts)
+{
+	if (xid == uncounted_xid && batch->command == uncounted_command)
+		return counts[0];
+	if (counts != NULL)
+		begin_batch(change, batch, xid, counts);
 	if (change->old == NULL)
 		batch->reached++;
 	return batch->reached;
 }
 
+static const int64 *
+counts_of(const MessageRow *message)
+{
+	ArrayType  *counts;
+
+	if (message->nulls[UPDATE_COLUMNS])
+		return NULL;
+	counts = DatumGetArrayTypeP(message->values[UPDATE_COLUMNS]);
+	return (const int64 *) ARR_DATA_PTR(counts);
+}
+
 static void
 send_answer(const Change *change, bool ranking)
 {
+	HeapTupleHeader header = change->new_tuple->t_data;
+	TransactionId xid = HeapTupleHeaderGetRawXmin(header);
+	CommandId	command = HeapTupleHeaderGetCmin(header);
 	MessageRow	message;
-	const char *attempt;
+	Batch	   *batch;
+	bool		counted;
 
-	if (!fetch_message(change, QUERY_MESSAGE, UPDATE_COLUMNS, &message))
+	if (change->attempt == NULL || strlen(change->attempt) > MAX_TOPIC_LENGTH)
 		return;
-	attempt = message_text(&message, HEAD_ATTEMPT);
-	if (attempt == NULL || strlen(attempt) > MAX_TOPIC_LENGTH)
+	batch = find_batch(change->attempt, xid, command);
+	counted = batch->xid != InvalidTransactionId &&
+		!(xid == uncounted_xid && command == uncounted_command);
+	if (!take_message(AttachmentRun(change->attachment, QUERY_MESSAGE,
+									change->new,
+									counted ? InvalidTransactionId : xid,
+									command), UPDATE_COLUMNS + 1, &message))
 		return;
+	/* looked up again: an expression may have run triggers of ours */
+	batch = find_batch(change->attempt, xid, command);
 	message.values[UPDATE_ANSWERED_COUNT] =
-		Int64GetDatum(count_answers(change, attempt));
+		Int64GetDatum(count_answers(change, batch, xid, counts_of(&message)));
 	message.nulls[UPDATE_ANSWERED_COUNT] = false;
 	send_update(&message, "attempt_update", UPDATE_COLUMNS);
 	if (ranking)
@@ -533,6 +590,31 @@ change_answer(const Change *change)
 	}
 }
 
+static bool
+moves_answer(const Change *change)
+{
+	return change->old != NULL &&
+		(change->new == NULL || change->difference & BIT(ANSWER_ATTEMPT));
+}
+
+/*
+ * Wait for others who change the answers of the same attempts.
+ *
+ * This is not done in the subtransaction that makes the message if that can
+ * be avoided: a lock would cost it a transaction id of its own, for every
+ * answer there is.
+ */
+static void
+lock_attempts(Change *change)
+{
+	if (change->new != NULL && run(change, QUERY_LOCK, change->new) > 0)
+		change->attempt = SPI_getvalue(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1);
+	if (moves_answer(change))
+		run(change, QUERY_LOCK, change->old);
+	change->locked = true;
+}
+
 /*
  * Flags
  */
@@ -545,9 +627,9 @@ send_flag(const Change *change)
 	StringInfoData data;
 	const char *attempt;
 
-	if (!fetch_message(change, QUERY_MESSAGE, FLAG_COLUMNS, &message))
+	if (!ChangeMessage(change, QUERY_MESSAGE, FLAG_COLUMNS, &message))
 		return;
-	attempt = message_text(&message, HEAD_ATTEMPT);
+	attempt = MessageText(&message, HEAD_ATTEMPT);
 	if (attempt == NULL || message.nulls[FLAG_LABEL] ||
 		message.nulls[FLAG_TIME])
 		return;
@@ -557,11 +639,11 @@ send_flag(const Change *change)
 	appendStringInfoChar(&data, '{');
 	RenderMembers(&data, message.desc, message.values, message.nulls,
 				  0, HEAD_COUNT);
-	update_topics(&event, message_text(&message, HEAD_QUIZ),
-				  message_text(&message, HEAD_EVENT));
+	update_topics(&event, MessageText(&message, HEAD_QUIZ),
+				  MessageText(&message, HEAD_EVENT));
 	event.slug = EventTextOf("attempt_flagged");
 	event.data = EventTextOf(data.data);
-	OutboxAddFlag(&event, attempt, message_text(&message, FLAG_LABEL),
+	OutboxAddFlag(&event, attempt, MessageText(&message, FLAG_LABEL),
 				  DatumGetTimestampTz(message.values[FLAG_TIME]));
 }
 
@@ -606,8 +688,8 @@ change_event(const Change *change)
 						NULL, NULL);
 		return;
 	}
-	if (fetch_message(change, QUERY_MESSAGE, 1, &message))
-		owner = message_text(&message, 0);
+	if (ChangeMessage(change, QUERY_MESSAGE, 1, &message))
+		owner = MessageText(&message, 0);
 	send_revocation("event", tracked_text(&change->is, EVENT_ID), owner,
 					tracked_text(&change->is, EVENT_QUIZ));
 }
@@ -623,8 +705,6 @@ change_related(const Change *change)
  * The trigger functions
  */
 
-typedef void (*ChangeHandler) (const Change *change);
-
 static const ChangeHandler handlers[] = {
 	[ROLE_QUIZZES] = change_quiz,
 	[ROLE_EVENTS] = change_event,
@@ -632,6 +712,10 @@ static const ChangeHandler handlers[] = {
 	[ROLE_ANSWERS] = change_answer,
 	[ROLE_FLAGS] = change_flag,
 	[ROLE_RELATED] = change_related,
+	[ROLE_ANALYSIS_RUNS] = AnalysisRunChanged,
+	[ROLE_SECURITY_EVENTS] = SecurityEventChanged,
+	[ROLE_SERVICES] = ServiceChanged,
+	[ROLE_SYSTEM_STATUS] = SystemStatusChanged,
 };
 
 static TriggerData *
@@ -673,7 +757,10 @@ describe_change(const TriggerData *data, Change *change)
 	}
 }
 
-/* Fill in what was and what is; false where an UPDATE changed nothing. */
+/*
+ * Fill in what was and what is; false where an UPDATE changed nothing that
+ * matters.  That the system's status is reported does, whatever it is.
+ */
 static bool
 track_change(Change *change)
 {
@@ -687,7 +774,144 @@ track_change(Change *change)
 		return true;
 	change->difference = TrackedDifference(attachment, &change->was,
 										   &change->is);
-	return change->difference != 0;
+	return change->difference != 0 ||
+		attachment->role == ROLE_SYSTEM_STATUS;
+}
+
+/* A trigger's work, for TryToTell(). */
+typedef struct Work
+{
+	TriggerData *data;
+	Change		change;
+	HeapTuple	result;			/* of a BEFORE trigger */
+} Work;
+
+/*
+ * An attempt that is open and has a deadline: the query workers are to know.
+ * Attempts whose columns are expressions are not closed by them.
+ */
+static void
+watch_deadline(const Change *change)
+{
+	const Attachment *attachment = change->attachment;
+	AttrNumber	column = attachment->deadline_column;
+	Datum		deadline;
+	bool		isnull;
+
+	if (attachment->role != ROLE_ATTEMPTS || change->new == NULL ||
+		column <= 0 || attachment->tracked[ATTEMPT_SUBMITTED] <= 0 ||
+		!slot_attisnull(change->new, attachment->tracked[ATTEMPT_SUBMITTED]))
+		return;
+	deadline = slot_getattr(change->new, column, &isnull);
+	if (isnull)
+		return;
+	if (TupleDescAttr(change->new->tts_tupleDescriptor,
+					  column - 1)->atttypid == TIMESTAMPTZOID)
+		DeadlineWatch(DatumGetTimestampTz(deadline));
+	else
+		DeadlineWatch(DEADLINE_UNKNOWN);
+}
+
+static void
+tell_change(void *arg)
+{
+	Work	   *work = arg;
+	Change	   *change = &work->change;
+
+	if (change->attachment == NULL)
+	{
+		change->attachment = AttachmentOfTrigger(work->data);
+		watch_deadline(change);
+	}
+	if (!OutboxInUse())
+		return;
+	if (!change->tracked)
+	{
+		if (!track_change(change))
+			return;
+		change->tracked = true;
+	}
+	if (change->attachment->role == ROLE_ANSWERS && !change->locked)
+		lock_attempts(change);
+	handlers[change->attachment->role] (change);
+}
+
+/*
+ * What is known of whom a change concerns that could not be told of: they are
+ * told that updates were lost.
+ */
+static void
+tell_loss(void *arg)
+{
+	Change	   *change = &((Work *) arg)->change;
+
+	switch (change->attachment->role)
+	{
+		case ROLE_ATTEMPTS:
+			/* what a query gave is gone with the subtransaction that failed */
+			track_change(change);
+			if (change->old != NULL)
+				send_loss_of_attempt(&change->was);
+			if (change->new != NULL)
+				send_loss_of_attempt(&change->is);
+			break;
+		case ROLE_ANSWERS:
+		case ROLE_FLAGS:
+			if (change->old != NULL)
+				send_losses(run(change, QUERY_TOPICS, change->old));
+			if (change->new != NULL)
+				send_losses(run(change, QUERY_TOPICS, change->new));
+			break;
+		default:
+			elog(ERROR, "it is not known whom a change concerns");
+	}
+}
+
+static void
+tell_everybody(void)
+{
+	Event		event = {EVENT_RESYNC_ALL};
+
+	OutboxAddOrResync(&event);
+}
+
+static void
+handle_failure(Work *work, const ErrorData *error)
+{
+	Change	   *change = &work->change;
+
+	if (!OutboxInUse())
+		return;
+	if (error != NULL && IsLastingFailure(error))
+		AttachmentMarkBroken(work->data);
+	if (change->attachment != NULL && change->attachment->role == ROLE_ANSWERS &&
+		change->new != NULL)
+		forget_batch(change);
+	if (change->attachment == NULL ||
+		RunInSubtransaction(tell_loss, work) != NULL)
+		tell_everybody();
+}
+
+/* The parts of a change that can't fail, as far as there are any. */
+static bool
+prepare_change(Work *work)
+{
+	Change	   *change = &work->change;
+
+	describe_change(work->data, change);
+	change->function = work->data->tg_trigger->tgfoid;
+	change->attachment = AttachmentAtHand(work->data);
+	if (change->attachment == NULL)
+		return true;
+	watch_deadline(change);
+	if (!OutboxInUse())
+		return false;
+
+	/* most updates change nothing that matters, and then cost nothing */
+	if (change->attachment->queries[QUERY_FIELDS] != NULL)
+		return true;
+	change->tracked = track_change(change);
+	return change->tracked;
 }
 
 /*
@@ -699,26 +923,35 @@ quizrt_quiz_change(PG_FUNCTION_ARGS)
 	TriggerEvent event = event_of(fcinfo);
 	TriggerData *data = check_trigger(fcinfo, TRIGGER_FIRED_FOR_ROW(event) &&
 									  TRIGGER_FIRED_AFTER(event));
-	Change		change;
+	Work		work = {data};
 	AsOwner		saved;
-	bool		tracked_here;
+	ErrorData  *error;
 
-	if (!OutboxInUse())
+	if (!DeadlineInUse() || !DatabaseIsServed())
 		return PointerGetDatum(NULL);
 
-	describe_change(data, &change);
-	change.attachment = AttachmentOfTrigger(data);
-
-	/* most updates change nothing that matters, and then cost nothing */
-	tracked_here = change.attachment->queries[QUERY_FIELDS] == NULL;
-	if (!tracked_here || track_change(&change))
+	if (prepare_change(&work))
 	{
-		BeginAs(change.attachment->owner, &saved);
-		if (tracked_here || track_change(&change))
-			handlers[change.attachment->role] (&change);
+		BeginAs(data->tg_relation->rd_rel->relowner, &saved);
+		if (AttachmentIsBroken(data))
+		{
+			CountUntold();
+			handle_failure(&work, NULL);
+		}
+		else
+		{
+			if (work.change.tracked &&
+				work.change.attachment->role == ROLE_ANSWERS &&
+				AttachmentLockIsSafe(work.change.attachment))
+				lock_attempts(&work.change);
+			error = TryToTell(data->tg_relation, tell_change, &work);
+			if (error != NULL)
+				handle_failure(&work, error);
+		}
 		EndAs(&saved);
 	}
-	AttachmentRelease();
+	if (work.change.attachment != NULL)
+		AttachmentRelease();
 	return PointerGetDatum(NULL);
 }
 
@@ -732,6 +965,24 @@ revoke_all(const char *type, uint64 count)
 						NULL, NULL);
 }
 
+static void
+tell_truncation(void *arg)
+{
+	Work	   *work = arg;
+	Attachment *attachment = AttachmentOfTrigger(work->data);
+	uint64		count;
+
+	work->change.attachment = attachment;
+	count = AttachmentRun(attachment, QUERY_EVERYTHING, NULL,
+						  InvalidTransactionId, FirstCommandId);
+	if (attachment->role == ROLE_QUIZZES)
+		revoke_all("quiz", count);
+	else if (attachment->role == ROLE_EVENTS)
+		revoke_all("event", count);
+	else
+		send_resyncs(count);
+}
+
 /*
  * quizrt.quiz_truncate(): before the statement, while the rows can still be
  * asked what they concern
@@ -742,25 +993,18 @@ quizrt_quiz_truncate(PG_FUNCTION_ARGS)
 	TriggerEvent event = event_of(fcinfo);
 	TriggerData *data = check_trigger(fcinfo,
 									  TRIGGER_FIRED_BY_TRUNCATE(event));
-	Attachment *attachment;
+	Work		work = {data};
 	AsOwner		saved;
-	uint64		count;
 
 	if (!OutboxInUse())
 		return PointerGetDatum(NULL);
 
-	attachment = AttachmentOfTrigger(data);
-	BeginAs(attachment->owner, &saved);
-	count = AttachmentRun(attachment, QUERY_EVERYTHING, NULL,
-						  InvalidTransactionId, FirstCommandId);
-	if (attachment->role == ROLE_QUIZZES)
-		revoke_all("quiz", count);
-	else if (attachment->role == ROLE_EVENTS)
-		revoke_all("event", count);
-	else
-		send_resyncs(count);
+	BeginAs(data->tg_relation->rd_rel->relowner, &saved);
+	if (TryToTell(data->tg_relation, tell_truncation, &work) != NULL)
+		tell_everybody();
 	EndAs(&saved);
-	AttachmentRelease();
+	if (work.change.attachment != NULL)
+		AttachmentRelease();
 	return PointerGetDatum(NULL);
 }
 
@@ -785,9 +1029,30 @@ with_deadline(Attachment *attachment, TriggerData *data)
 												   &isnull));
 }
 
+static bool
+needs_deadline(const Work *work)
+{
+	const Attachment *attachment = work->change.attachment;
+
+	return attachment->queries[QUERY_DEADLINE] != NULL &&
+		slot_attisnull(work->data->tg_trigslot, attachment->deadline_column);
+}
+
+static void
+set_deadline(void *arg)
+{
+	Work	   *work = arg;
+
+	if (work->change.attachment == NULL)
+		work->change.attachment = AttachmentOfTrigger(work->data);
+	if (needs_deadline(work))
+		work->result = with_deadline(work->change.attachment, work->data);
+}
+
 /*
  * quizrt.quiz_deadline(): before a new attempt.  It is data, not a message:
- * it is written whether messages are sent or not.
+ * it is written whether messages are sent or not.  Where it can't be found
+ * the attempt begins without one.
  */
 Datum
 quizrt_quiz_deadline(PG_FUNCTION_ARGS)
@@ -796,18 +1061,19 @@ quizrt_quiz_deadline(PG_FUNCTION_ARGS)
 	TriggerData *data = check_trigger(fcinfo, TRIGGER_FIRED_BEFORE(event) &&
 									  TRIGGER_FIRED_BY_INSERT(event) &&
 									  TRIGGER_FIRED_FOR_ROW(event));
-	Attachment *attachment = AttachmentOfTrigger(data);
-	HeapTuple	result = data->tg_trigtuple;
+	Work		work = {data};
+	AsOwner		saved;
 
-	if (attachment->queries[QUERY_DEADLINE] != NULL &&
-		slot_attisnull(data->tg_trigslot, attachment->deadline_column))
+	work.result = data->tg_trigtuple;
+	work.change.attachment = AttachmentAtHand(data);
+	if (work.change.attachment == NULL || needs_deadline(&work))
 	{
-		AsOwner		saved;
-
-		BeginAs(attachment->owner, &saved);
-		result = with_deadline(attachment, data);
+		BeginAs(data->tg_relation->rd_rel->relowner, &saved);
+		if (TryToTell(data->tg_relation, set_deadline, &work) != NULL)
+			work.result = data->tg_trigtuple;
 		EndAs(&saved);
 	}
-	AttachmentRelease();
-	return PointerGetDatum(result);
+	if (work.change.attachment != NULL)
+		AttachmentRelease();
+	return PointerGetDatum(work.result);
 }

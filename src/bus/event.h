@@ -43,7 +43,8 @@ typedef enum EventKind
 
 	/*
 	 * Access ends.  One topic names to what: "quiz:<id>", "event:<id>" (slug:
-	 * the owner who keeps it, empty: nobody), "key:<hash>", "session:<hash>",
+	 * the owner who keeps it, empty: nobody; an event's data: the quiz that it
+	 * belongs to now), "key:<hash>", "session:<hash>",
 	 * "connection:<id>" (data: a reason in plain text, may be empty).
 	 */
 	EVENT_REVOKE
@@ -73,6 +74,12 @@ EventTextOf(const char *text)
 	result.bytes = text;
 	result.length = (uint32) strlen(text);
 	return result;
+}
+
+static inline bool
+EventTextEquals(EventText a, EventText b)
+{
+	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
 }
 
 /* Append the encoded event.  Throws only where StringInfo does. */

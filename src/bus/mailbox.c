@@ -15,6 +15,8 @@
  *	  taken		the worker that took it; a gateway may only mark it as
  *				abandoned, and the worker frees it then
  *	  answered	the gateway that asked
+ *	  read		the same, until it is done with the answer: what happens to
+ *				the question meanwhile leaves the slot alone
  *
  * When a worker exits, what it had taken goes back to the front of the queue,
  * for the next one.  When a gateway exits its questions are withdrawn.  A
@@ -47,7 +49,8 @@ typedef enum SlotState
 	SLOT_FREE,
 	SLOT_ASKED,
 	SLOT_TAKEN,
-	SLOT_ANSWERED
+	SLOT_ANSWERED,
+	SLOT_READ
 } SlotState;
 
 /* All fields under LOCK_MAILBOX, but the bytes belong to the slot's owner. */
@@ -74,9 +77,10 @@ typedef struct Mailbox
 	int			tranche;
 	int			nslots;
 	int			depth;			/* asked or taken */
+	int			being_answered; /* taken */
 	dlist_head	free;
 	dlist_head	asked;			/* oldest first */
-	dlist_head	taken;
+	dlist_head	taken;			/* or being read by their gateway */
 	dlist_head	answered[MAX_GATEWAYS]; /* oldest first */
 } Mailbox;
 
@@ -130,6 +134,7 @@ mailbox_attach(void *memory, bool initialize)
 
 	mailbox->nslots = quizrt_max_questions;
 	mailbox->depth = 0;
+	mailbox->being_answered = 0;
 	dlist_init(&mailbox->free);
 	dlist_init(&mailbox->asked);
 	dlist_init(&mailbox->taken);
@@ -232,6 +237,8 @@ move(MailSlot *slot, SlotState state, dlist_head *list)
 		slot->state == SLOT_TAKEN;
 	bool		is_open = state == SLOT_ASKED || state == SLOT_TAKEN;
 
+	mailbox->being_answered += (state == SLOT_TAKEN ? 1 : 0) -
+		(slot->state == SLOT_TAKEN ? 1 : 0);
 	dlist_delete(&slot->node);
 	dlist_push_tail(list, &slot->node);
 	slot->state = state;
@@ -308,9 +315,8 @@ MailboxNextAnswer(int gateway, MailboxAnswer *answer)
 	{
 		slot = dlist_container(MailSlot, node, dlist_head_node(list));
 
-		/* Off the list; the gateway has it until MailboxDone(). */
-		dlist_delete(&slot->node);
-		dlist_push_tail(&mailbox->taken, &slot->node);
+		/* The gateway has it until MailboxDone(). */
+		move(slot, SLOT_READ, &mailbox->taken);
 	}
 	LWLockRelease(SharedLockOf(LOCK_MAILBOX));
 	if (slot == NULL)
@@ -356,7 +362,7 @@ MailboxAbandon(QuestionRef ref)
 	{
 		if (slot->state == SLOT_TAKEN)
 			slot->abandoned = true;
-		else if (slot->state != SLOT_FREE)
+		else if (slot->state == SLOT_ASKED || slot->state == SLOT_ANSWERED)
 			free_slot(slot, &question, &answer);
 	}
 	LWLockRelease(SharedLockOf(LOCK_MAILBOX));
@@ -371,13 +377,17 @@ MailboxForgetGateway(int gateway)
 	{
 		QuestionRef ref;
 		bool		ours;
+		bool		read;
 
 		LWLockAcquire(SharedLockOf(LOCK_MAILBOX), LW_SHARED);
 		ours = slots[i].state != SLOT_FREE && slots[i].gateway == gateway;
+		read = slots[i].state == SLOT_READ;
 		ref.slot = i;
 		ref.generation = slots[i].generation;
 		LWLockRelease(SharedLockOf(LOCK_MAILBOX));
-		if (ours)
+		if (ours && read)
+			free_slot_and_memory(&slots[i]);
+		else if (ours)
 			MailboxAbandon(ref);
 	}
 }
@@ -537,4 +547,13 @@ MailboxDepth(void)
 	depth = mailbox->depth;
 	LWLockRelease(SharedLockOf(LOCK_MAILBOX));
 	return depth;
+}
+
+void
+MailboxCounts(int *waiting, int *being_answered)
+{
+	LWLockAcquire(SharedLockOf(LOCK_MAILBOX), LW_SHARED);
+	*being_answered = mailbox->being_answered;
+	*waiting = mailbox->depth - mailbox->being_answered;
+	LWLockRelease(SharedLockOf(LOCK_MAILBOX));
 }

@@ -101,5 +101,6 @@ extern void MailboxForgetWorker(int worker);
 
 /* How many questions are waiting or being answered: for statistics. */
 extern int	MailboxDepth(void);
+extern void MailboxCounts(int *waiting, int *being_answered);
 
 #endif							/* QUIZRT_MAILBOX_H */

@@ -180,6 +180,25 @@ ChannelsAnswerNext(ChannelsCursor *cursor, ChannelAnswer *channel)
 	return true;
 }
 
+void
+StatusAnswerEncode(StringInfo buffer, const StatusAnswer *answer)
+{
+	PutText(buffer, answer->data);
+	PutU64(buffer, (uint64) answer->reported_at);
+}
+
+bool
+StatusAnswerDecode(const char *bytes, Size length, StatusAnswer *answer)
+{
+	Cursor		cursor = cursor_over(bytes, length);
+	uint64		reported_at;
+
+	if (!TakeText(&cursor, &answer->data) || !TakeU64(&cursor, &reported_at))
+		return false;
+	answer->reported_at = (TimestampTz) reported_at;
+	return true;
+}
+
 /*
  * The question that XidInMVCCSnapshot() answers, the other way round.  The
  * xids in our entries are of top-level transactions, and the snapshots are

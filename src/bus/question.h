@@ -128,6 +128,20 @@ extern bool ChannelsAnswerOpen(const char *bytes, Size length,
 							   SnapshotJoin *join, ChannelsCursor *cursor);
 extern bool ChannelsAnswerNext(ChannelsCursor *cursor, ChannelAnswer *channel);
 
+/*
+ * QUESTION_STATUS: the security API's last system status.  There is nothing
+ * to say in the question.
+ */
+typedef struct StatusAnswer
+{
+	EventText	data;			/* a JSON object; empty: nothing was reported */
+	TimestampTz reported_at;
+} StatusAnswer;
+
+extern void StatusAnswerEncode(StringInfo buffer, const StatusAnswer *answer);
+extern bool StatusAnswerDecode(const char *bytes, Size length,
+							   StatusAnswer *answer);
+
 /* Was this transaction visible in the snapshot? */
 extern bool SnapshotJoinSees(const SnapshotJoin *join, TransactionId xid);
 

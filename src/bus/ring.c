@@ -270,8 +270,7 @@ RingFinish(RingSeq seq, bool committed)
 	if (pg_atomic_read_u64(&ring->tail) > seq)
 		ask_for_resync(seq);
 	pg_memory_barrier();
-	for (int i = 0; i < quizrt_gateways; i++)
-		ProcessWake(PROCESS_GATEWAY, i);
+	AttentiveWake();
 }
 
 /* The reader may have skipped what is below its position. */

@@ -64,6 +64,15 @@ compat_json_lexer(const char *json, int len, bool need_escapes)
 
 #ifndef FRONTEND
 
+/* Memory of settings' values and extras: malloc's before 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_guc_malloc(size)	guc_malloc(LOG, size)
+#define compat_guc_free(memory)	guc_free(memory)
+#else
+#define compat_guc_malloc(size)	malloc(size)
+#define compat_guc_free(memory)	free(memory)
+#endif
+
 /* A process's number in ProcGlobal->allProcs; a variable from 17 on. */
 #if PG_VERSION_NUM >= 170000
 #define compat_my_proc_number()	((int) MyProcNumber)

@@ -35,6 +35,8 @@
 	COUNTER(CONNECTIONS_TIMED_OUT, "connections_timed_out", "Connections ended because a head, a pong or a close did not come.") \
 	COUNTER(CONNECTIONS_SLOW, "connections_slow", "Connections ended because they were too slow.") \
 	COUNTER(CONNECTIONS_FLOODING, "connections_flooding", "Connections ended because they caused too many errors.") \
+	COUNTER(TLS_FAILED, "tls_handshakes_failed", "Connections ended because TLS was not agreed on.") \
+	COUNTER(PROXY_REFUSED, "proxy_headers_refused", "Connections ended for want of a PROXY header from a trusted proxy.") \
 	COUNTER(PROTOCOL_ERRORS, "protocol_errors", "Connections ended by a violation of RFC 6455.") \
 	COUNTER(CREDENTIALS_REFUSED, "credentials_refused", "Credentials that named nobody.") \
 	COUNTER(SUBSCRIPTIONS_DENIED, "subscriptions_denied", "Channels that a client was denied.") \

@@ -82,6 +82,13 @@ render_text_array(StringInfo out, Oid element_type, Datum value)
 	appendStringInfoChar(out, ']');
 }
 
+static void
+append_output(StringInfo out, PGFunction output, Datum value)
+{
+	appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(output,
+																	value)));
+}
+
 /* JSON knows no infinities, and nothing that is not a number. */
 static void
 render_float(StringInfo out, Oid type, Datum value)
@@ -108,9 +115,7 @@ render_numeric(StringInfo out, Datum value)
 	if (numeric_is_nan(number) || numeric_is_inf(number))
 		appendStringInfoString(out, "null");
 	else
-		appendStringInfoString(out,
-							   DatumGetCString(DirectFunctionCall1(numeric_out,
-																   NumericGetDatum(number))));
+		append_output(out, numeric_out, NumericGetDatum(number));
 }
 
 /* What has no form of its own: as text, in quotes. */
@@ -175,9 +180,7 @@ RenderValue(StringInfo out, Oid type, Datum value)
 			appendStringInfoString(out, TextDatumGetCString(value));
 			break;
 		case JSONBOID:
-			appendStringInfoString(out,
-								   DatumGetCString(DirectFunctionCall1(jsonb_out,
-																	   value)));
+			append_output(out, jsonb_out, value);
 			break;
 		default:
 			render_other(out, type, value);

@@ -17,6 +17,7 @@
 #include <openssl/ssl.h>
 
 #include "common/compat.h"
+#include "common/netaddress.h"
 #include "common/settings.h"
 
 char	   *quizrt_database;
@@ -30,6 +31,10 @@ char	   *quizrt_allowed_origins;
 char	   *quizrt_tls_cert_file;
 char	   *quizrt_tls_key_file;
 int			quizrt_tls_min_protocol = TLS1_2_VERSION;
+bool		quizrt_deflate = true;
+char	   *quizrt_echo_path;
+char	   *quizrt_trusted_proxies;
+bool		quizrt_proxy_protocol = false;
 int			quizrt_max_connections = 10000;
 int			quizrt_max_connections_per_address = 0;
 int			quizrt_max_handshakes = 10000;
@@ -47,7 +52,8 @@ int			quizrt_max_event_size = 262144;
 int			quizrt_max_questions = 1024;
 int			quizrt_query_timeout = 5000;
 char	   *quizrt_jwt_algorithms;
-char	   *quizrt_jwt_secret;
+const char *quizrt_jwt_secret = "";
+static char *jwt_secret_shown;
 char	   *quizrt_jwt_public_key_file;
 char	   *quizrt_jwt_owner_claim;
 char	   *quizrt_jwt_tenant_claim;
@@ -145,6 +151,69 @@ check_claim(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+static bool
+check_addresses(char **newval, void **extra, GucSource source)
+{
+	if (!NetAddressListValid(*newval))
+	{
+		GUC_check_errdetail("The list is of IP addresses, networks like \"10.0.0.0/8\", and \"local\".");
+		return false;
+	}
+	return true;
+}
+
+static bool
+check_path(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] != '\0' && (*newval)[0] != '/')
+	{
+		GUC_check_errdetail("A path begins with \"/\".");
+		return false;
+	}
+	return true;
+}
+
+static char *
+guc_copy(const char *text)
+{
+	char	   *copy = compat_guc_malloc(strlen(text) + 1);
+
+	if (copy != NULL)
+		strcpy(copy, text);
+	return copy;
+}
+
+/*
+ * A secret is kept apart from the variable, which always reads the same.  So
+ * it is shown to nobody, and a reload, which logs every variable that has
+ * changed with its new value, has nothing to log.
+ */
+#define SECRET_SHOWN	"********"
+
+static bool
+check_secret(char **newval, void **extra, GucSource source)
+{
+	char	   *secret = guc_copy(*newval);
+	char	   *shown = guc_copy(SECRET_SHOWN);
+
+	if (secret == NULL || shown == NULL)
+		return false;
+
+	/* What is shown may come back, from a session's settings say. */
+	if (strcmp(*newval, SECRET_SHOWN) == 0)
+		secret[0] = '\0';
+	compat_guc_free(*newval);
+	*newval = shown;
+	*extra = secret;
+	return true;
+}
+
+static void
+assign_jwt_secret(const char *newval, void *extra)
+{
+	quizrt_jwt_secret = extra;
+}
+
 static void
 define_int(const char *name, const char *what, int *variable, int boot,
 		   int min, int max, GucContext context, int flags)
@@ -174,7 +243,7 @@ define_server(GucContext restart)
 	define_string("quizrt.database", "Database that is served.",
 				  &quizrt_database, "postgres", 0, NULL);
 	define_string("quizrt.role",
-				  "Role that the queries run as; empty: the extension's owner.",
+				  "Role that queries of the quiz tables run as; empty: the tables' owner.",
 				  &quizrt_role, "", 0, NULL);
 	define_int("quizrt.gateways", "Number of processes that serve clients.",
 			   &quizrt_gateways, quizrt_gateways, 0, 64, restart, 0);
@@ -202,6 +271,18 @@ define_server(GucContext restart)
 							 "Oldest TLS version that is accepted.", NULL,
 							 &quizrt_tls_min_protocol, TLS1_2_VERSION,
 							 tls_protocols, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_bool("quizrt.deflate",
+				"Compress messages for clients that offer permessage-deflate.",
+				&quizrt_deflate, quizrt_deflate);
+	define_string("quizrt.trusted_proxies",
+				  "Addresses and networks of proxies that are believed about their clients.",
+				  &quizrt_trusted_proxies, "", GUC_LIST_INPUT, check_addresses);
+	define_bool("quizrt.proxy_protocol",
+				"Expect the PROXY protocol on the port, from trusted proxies only.",
+				&quizrt_proxy_protocol, quizrt_proxy_protocol);
+	define_string("quizrt.echo_path",
+				  "Path of an echo for conformance tests; empty: none.",
+				  &quizrt_echo_path, "", GUC_SUPERUSER_ONLY, check_path);
 }
 
 static void
@@ -280,9 +361,11 @@ define_credentials(void)
 				  "Signature algorithms that are accepted in a JWT.",
 				  &quizrt_jwt_algorithms, "HS256", GUC_LIST_INPUT,
 				  check_algorithms);
-	define_string("quizrt.jwt_secret", "Secret of the HMAC algorithms.",
-				  &quizrt_jwt_secret, "",
-				  GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL, NULL);
+	DefineCustomStringVariable("quizrt.jwt_secret",
+							   "Secret of the HMAC algorithms; never shown.",
+							   NULL, &jwt_secret_shown, SECRET_SHOWN,
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_secret,
+							   assign_jwt_secret, NULL);
 	define_string("quizrt.jwt_public_key_file",
 				  "Public keys in PEM format.",
 				  &quizrt_jwt_public_key_file, "", GUC_SUPERUSER_ONLY, NULL);

@@ -29,6 +29,16 @@ extern char *quizrt_tls_cert_file;
 extern char *quizrt_tls_key_file;
 extern int	quizrt_tls_min_protocol;	/* an OpenSSL version number */
 
+/* permessage-deflate */
+extern bool quizrt_deflate;
+
+/* Proxies */
+extern char *quizrt_trusted_proxies;
+extern bool quizrt_proxy_protocol;
+
+/* For tests only; empty: none */
+extern char *quizrt_echo_path;
+
 /* Limits on clients */
 extern int	quizrt_max_connections;
 extern int	quizrt_max_connections_per_address; /* 0: none */
@@ -51,7 +61,7 @@ extern int	quizrt_query_timeout;
 
 /* Credentials */
 extern char *quizrt_jwt_algorithms;
-extern char *quizrt_jwt_secret;
+extern const char *quizrt_jwt_secret;
 extern char *quizrt_jwt_public_key_file;
 extern char *quizrt_jwt_owner_claim;
 extern char *quizrt_jwt_tenant_claim;

@@ -16,7 +16,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
-#define MAX_PARTS	8
+#define MAX_PARTS	16
 
 LWLockPadded *shared_locks = NULL;
 

@@ -31,7 +31,7 @@ typedef enum SharedLock
 	LOCK_RING,					/* reserving and marking entries */
 	LOCK_MAILBOX,				/* the lists of questions */
 	LOCK_REPORTS,				/* asking gateways for their connections */
-	LOCK_SECURITY,				/* rate limits, the last system status */
+	LOCK_SECURITY,				/* the rate limit */
 	LOCK_COUNT
 } SharedLock;
 

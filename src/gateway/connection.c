@@ -33,9 +33,13 @@
 #include "gateway/dialect.h"
 #include "gateway/guard.h"
 #include "gateway/poller.h"
+#include "gateway/proxy.h"
 #include "gateway/questions.h"
+#include "gateway/report.h"
 #include "gateway/routes.h"
+#include "gateway/tls.h"
 #include "utils/memutils.h"
+#include "wire/deflate.h"
 
 /* Bytes read from one client, and written to one, in a turn. */
 #define READ_SIZE		(64 * 1024)
@@ -45,10 +49,17 @@
 /* What a client must take within quizrt.send_timeout when it is too slow. */
 #define LEAST_PROGRESS	(16 * 1024)
 
+/* How many times quizrt.query_timeout a credential may take to be checked. */
+#define ASKING_TIMES	10
+
+/* How many times quizrt.max_queue_size may wait in snapshots. */
+#define SNAPSHOT_ROOM	8
+
 /* The span over which quizrt.max_error_rate is judged. */
 #define ERROR_SPAN		10
 
 dlist_head	connections[CONNECTION_STATES];
+dlist_head	all_connections;
 int			connection_count[CONNECTION_STATES];
 
 static MemoryContext connection_context;
@@ -67,6 +78,7 @@ ConnectionsInit(void)
 										   sizeof(Connection));
 	for (int i = 0; i < CONNECTION_STATES; i++)
 		dlist_init(&connections[i]);
+	dlist_init(&all_connections);
 	dlist_init(&to_flush);
 	read_buffer = MemoryContextAlloc(TopMemoryContext, READ_SIZE);
 	ping_frame = FrameFromPieces(WS_PING, NULL, 0);
@@ -114,6 +126,7 @@ poll_as_needed(Connection *connection)
 	}
 	if (connection->output.count > 0 && !connection->to_flush)
 		events |= POLL_WRITE;
+	events = connection->io->watch(connection, events);
 	if (PollerChange(connection->fd, connection->polled, events, connection))
 		connection->polled = events;
 	else
@@ -208,6 +221,14 @@ enter(Connection *connection, ConnectionState state)
 			connection->deadline = gateway_now + quizrt_request_timeout;
 			break;
 		case CONNECTION_ASKING:
+
+			/*
+			 * The question has a deadline of its own, and may be asked again.
+			 * This is for the case that the answer could not be dealt with.
+			 */
+			connection->deadline = gateway_now +
+				(TimeMs) quizrt_query_timeout * ASKING_TIMES;
+			break;
 		case CONNECTION_OPEN:
 			connection->deadline = NEVER;
 			break;
@@ -276,6 +297,19 @@ set_socket_options(int fd, const struct sockaddr_storage *peer)
 		return;
 	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+
+	/*
+	 * What waits should wait in our queue, where a ping can overtake it, and
+	 * not by the megabyte in the kernel.
+	 */
+#ifdef TCP_NOTSENT_LOWAT
+	{
+		int			lowat = 128 * 1024;
+
+		(void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat,
+						  sizeof(lowat));
+	}
+#endif
 #ifdef TCP_USER_TIMEOUT
 	{
 		unsigned int timeout = 60000;
@@ -284,6 +318,15 @@ set_socket_options(int fd, const struct sockaddr_storage *peer)
 						  sizeof(timeout));
 	}
 #endif
+}
+
+/* What comes before HTTP, and below it. */
+static bool
+start_io(Connection *connection)
+{
+	if (quizrt_proxy_protocol)
+		return ProxyStart(connection);
+	return !TlsWanted() || TlsStart(connection);
 }
 
 void
@@ -312,6 +355,8 @@ ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 
 	connection->state = CONNECTION_HEAD;
 	connection->polled = POLL_READ;
+	connection->connected_at = GetCurrentTimestamp();
+	dlist_push_tail(&all_connections, &connection->all_node);
 	dlist_push_tail(&connections[CONNECTION_HEAD], &connection->node);
 	connection_count[CONNECTION_HEAD]++;
 	CounterAdd(COUNTER_HANDSHAKES, 1);
@@ -322,6 +367,11 @@ ConnectionAccept(int fd, const struct sockaddr_storage *peer)
 		return;
 	}
 	arm(connection);
+	if (peer->ss_family != AF_UNIX && !start_io(connection))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
 	if (connection_count[CONNECTION_HEAD] +
 		connection_count[CONNECTION_ASKING] > quizrt_max_handshakes)
 	{
@@ -356,17 +406,40 @@ append(Connection *connection, Frame *frame)
 	return true;
 }
 
-void
+/* The same for what may be compressed. */
+static bool
+append_message(Connection *connection, Frame *frame)
+{
+	if (frame != NULL && connection->window_bits > 0)
+		frame = DeflatedFrame(frame, connection->window_bits);
+	return append(connection, frame);
+}
+
+/*
+ * Has the client to take something first?  What is exempt from the limit has
+ * a wider one: there may be a snapshot for each of a client's channels.
+ */
+static bool
+is_too_slow(const Connection *connection)
+{
+	return connection->output.bytes > (Size) quizrt_max_queue_size ||
+		connection->output.exempt_bytes >
+		(Size) quizrt_max_queue_size * SNAPSHOT_ROOM;
+}
+
+SendResult
 ConnectionSend(Connection *connection, Frame *frame)
 {
 	if (connection->state != CONNECTION_OPEN)
-		return;
-	if (connection->output.bytes > (Size) quizrt_max_queue_size)
+		return SEND_ENDED;
+	if (is_too_slow(connection))
 		connection->lagging = true;
 	if (connection->lagging)
+	{
 		CounterAdd(COUNTER_MESSAGES_DROPPED, 1);
-	else
-		append(connection, frame);
+		return SEND_LEFT_OUT;
+	}
+	return append_message(connection, frame) ? SEND_QUEUED : SEND_ENDED;
 }
 
 void
@@ -379,7 +452,7 @@ ConnectionSendOwn(Connection *connection, Frame *frame)
 		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER, "Too slow");
 	}
 	else if (connection->state == CONNECTION_OPEN)
-		append(connection, frame);
+		append_message(connection, frame);
 	if (frame != NULL)
 		FrameRelease(frame);
 }
@@ -399,6 +472,11 @@ ConnectionRespond(Connection *connection, StringInfo response)
 {
 	if (!is_handshake(connection->state))
 		return;
+	if (!connection->io->can_answer(connection))
+	{
+		ConnectionDrop(connection);
+		return;
+	}
 	send_last(connection, FrameFromBytes(response->data, response->len),
 			  CONNECTION_FLUSHING);
 }
@@ -570,8 +648,7 @@ peer_closes(Connection *connection, uint16 code, const char *reason)
 			flush_later(connection);
 		return;
 	}
-	send_last(connection, code == 1005 ? FrameFromPieces(WS_CLOSE, NULL, 0) :
-			  FrameClose(code, NULL), CONNECTION_FLUSHING);
+	send_last(connection, FrameClose(code, NULL), CONNECTION_FLUSHING);
 }
 
 static void
@@ -585,6 +662,7 @@ pong(Connection *connection, const char *bytes, size_t length)
 typedef struct Message
 {
 	Connection *connection;
+	WsOpcode	opcode;
 	const char *bytes;
 	size_t		length;
 } Message;
@@ -593,9 +671,10 @@ static void
 hand_to_dialect(void *argument)
 {
 	Message    *message = argument;
+	const Dialect *dialect = message->connection->dialect;
 
-	message->connection->dialect->message(message->connection,
-										  message->bytes, message->length);
+	(message->opcode == WS_BINARY ? dialect->binary : dialect->message)
+		(message->connection, message->bytes, message->length);
 }
 
 static bool
@@ -603,7 +682,7 @@ on_message(void *context, WsOpcode opcode, uint16_t code, const char *bytes,
 		   size_t length)
 {
 	Connection *connection = context;
-	Message		message = {connection, bytes, length};
+	Message		message = {connection, opcode, bytes, length};
 
 	switch (opcode)
 	{
@@ -648,6 +727,8 @@ feed(Connection *connection, const char *bytes, size_t length)
 	WsLimits	limits = {0};
 
 	limits.max_message = (size_t) quizrt_max_message_size;
+	limits.allow_binary = connection->dialect->binary != NULL;
+	limits.deflate = connection->window_bits > 0;
 	if (!WsFeed(&connection->reader, &limits, bytes, length,
 				&websocket_handler, connection) &&
 		is_websocket(connection->state))
@@ -730,6 +811,13 @@ read_some(Connection *connection)
 
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 		return;
+	if (n < 0 && errno == EPROTO && connection->state == CONNECTION_HEAD)
+	{
+		/* No TLS, or none that we speak: let the peer read our alert. */
+		connection->io->shutdown(connection);
+		enter(connection, CONNECTION_DRAINING);
+		return;
+	}
 	if (n <= 0)
 	{
 		ConnectionDrop(connection);
@@ -762,12 +850,17 @@ serve_polled(void *argument)
 	Connection *connection = ((Polled *) argument)->connection;
 	int			events = ((Polled *) argument)->events;
 
+	events = connection->io->happened(connection, events);
 	if (events & POLL_READ)
 		read_some(connection);
 	else if (events & POLL_HANGUP)
 		ConnectionDrop(connection);
 	if ((events & POLL_WRITE) && connection->state != CONNECTION_DEAD)
 		flush_later(connection);
+
+	/* Reading may wait for something else now; writing sees to it itself. */
+	if (!connection->to_flush)
+		poll_as_needed(connection);
 }
 
 void
@@ -790,26 +883,46 @@ ConnectionAsking(Connection *connection)
 	enter(connection, CONNECTION_ASKING);
 }
 
+bool
+ConnectionsAreFull(const Connection *connection)
+{
+	return CounterRead(COUNTER_CONNECTIONS) >= (uint64) quizrt_max_connections ||
+		AddressIsFull(&connection->peer);
+}
+
 void
 ConnectionUpgrade(Connection *connection, const char *protocol)
 {
 	StringInfoData response;
 	HttpRequest request;
 	Frame	   *frame;
+	char		extensions[DEFLATE_ANSWER_SIZE];
 
 	if (!ConnectionRequest(connection, &request))
 	{
 		ConnectionDrop(connection);
 		return;
 	}
+
+	/* Many may have been asking at the same time. */
+	if (ConnectionsAreFull(connection))
+	{
+		CounterAdd(COUNTER_CONNECTIONS_LIMITED, 1);
+		ConnectionRefuse(connection, 503, "Too many connections");
+		return;
+	}
+	if (quizrt_deflate)
+		connection->window_bits =
+			DeflateNegotiate(request.websocket_extensions, extensions,
+							 sizeof(extensions));
 	initStringInfo(&response);
-	HttpAppendUpgrade(&response, &request, protocol, NULL);
+	HttpAppendUpgrade(&response, &request, protocol,
+					  connection->window_bits > 0 ? extensions : NULL);
 	frame = FrameFromBytes(response.data, response.len);
 	pfree(response.data);
 	if (append(connection, frame))
 	{
 		AddressEnter(&connection->peer);
-		connection->connected_at = GetCurrentTimestamp();
 		connection->last_message = gateway_now;
 		connection->heartbeat_due = gateway_now +
 			connection->dialect->heartbeat_interval();
@@ -933,6 +1046,9 @@ run_timer(void *argument)
 			CounterAdd(COUNTER_CONNECTIONS_TIMED_OUT, 1);
 			ConnectionRefuse(connection, 408, "Request timeout");
 			break;
+		case CONNECTION_ASKING:
+			ConnectionRefuse(connection, 503, "Temporarily unavailable");
+			break;
 		case CONNECTION_CLOSING:
 
 			/* The peer does not answer our close. */
@@ -963,6 +1079,8 @@ timer_fired(Timer *timer)
 static void
 free_connection(Connection *connection)
 {
+	ReportsForget(connection);
+	dlist_delete(&connection->all_node);
 	if (connection->to_flush)
 		dlist_delete(&connection->flush_node);
 	connection->io->release(connection);
@@ -990,19 +1108,30 @@ ConnectionsReap(void)
 	}
 }
 
+static void
+reload(void *argument)
+{
+	Connection *connection = argument;
+
+	connection->heartbeat_due =
+		earlier(connection->heartbeat_due, gateway_now +
+				connection->dialect->heartbeat_interval());
+	arm(connection);
+	if (connection->dialect->reloaded)
+		connection->dialect->reloaded(connection);
+}
+
 void
 ConnectionsReload(void)
 {
-	dlist_iter	iter;
+	dlist_mutable_iter iter;
 
-	dlist_foreach(iter, &connections[CONNECTION_OPEN])
+	dlist_foreach_modify(iter, &connections[CONNECTION_OPEN])
 	{
 		Connection *connection = dlist_container(Connection, node, iter.cur);
 
-		connection->heartbeat_due =
-			earlier(connection->heartbeat_due, gateway_now +
-					connection->dialect->heartbeat_interval());
-		arm(connection);
+		if (!Guarded(reload, connection))
+			ConnectionDrop(connection);
 	}
 }
 

@@ -35,6 +35,7 @@
 
 #include <sys/socket.h>
 
+#include "common/netaddress.h"
 #include "gateway/io.h"
 #include "gateway/output.h"
 #include "gateway/timer.h"
@@ -58,12 +59,8 @@ typedef enum ConnectionState
 
 #define CONNECTION_STATES	(CONNECTION_DEAD + 1)
 
-/* Who the peer is, for limits: an IPv6 (or mapped IPv4) address; zero for a
- * Unix-domain socket. */
-typedef struct PeerAddress
-{
-	uint8		bytes[16];
-} PeerAddress;
+/* Who the client is, for limits: behind a proxy, whom that has named. */
+typedef NetAddress PeerAddress;
 
 struct Dialect;
 struct Question;
@@ -71,6 +68,7 @@ struct Question;
 typedef struct Connection
 {
 	dlist_node	node;			/* on the list of its state */
+	dlist_node	all_node;		/* on the list of all, until it is freed */
 	dlist_node	flush_node;		/* on the list of those to flush */
 	Timer		timer;			/* for the earliest deadline below */
 	int			fd;
@@ -101,6 +99,7 @@ typedef struct Connection
 	uint32		head_length;
 	uint32		head_size;
 	WsReader   *reader;
+	int			window_bits;	/* of permessage-deflate; 0: not negotiated */
 
 	OutputQueue output;
 
@@ -109,11 +108,15 @@ typedef struct Connection
 	int			errors;
 
 	PeerAddress peer;
+	bool		encrypted;		/* between the client and us, or the proxy */
 	TimestampTz connected_at;
 	uint64		bytes_sent;
 } Connection;
 
 extern dlist_head connections[CONNECTION_STATES];
+
+/* All of them, the dead included, in the order of their ids. */
+extern dlist_head all_connections;
 extern int	connection_count[CONNECTION_STATES];
 
 extern void ConnectionsInit(void);
@@ -135,6 +138,9 @@ extern void ConnectionRefuse(Connection *connection, int status,
 /* Answer with these bytes, and end. */
 extern void ConnectionRespond(Connection *connection, StringInfo response);
 
+/* Is there no room for one more WebSocket, or none from this address? */
+extern bool ConnectionsAreFull(const Connection *connection);
+
 /* The credential is being checked; nothing is read until then. */
 extern void ConnectionAsking(Connection *connection);
 
@@ -152,11 +158,18 @@ extern void ConnectionResume(Connection *connection);
 
 /*
  * Queue a frame: a reference is taken.  NULL (no memory for the frame) ends
- * the connection.  Data is not queued where the client is too slow: it is
- * lagging from then on, until its queue is empty and the dialect has made
- * good for what was left out.
+ * the connection.  Data is not queued where the client is too slow: then
+ * SEND_LEFT_OUT is returned, and the client is lagging until its queue is
+ * empty and the dialect has made good for what was left out.
  */
-extern void ConnectionSend(Connection *connection, Frame *frame);
+typedef enum SendResult
+{
+	SEND_QUEUED,
+	SEND_LEFT_OUT,
+	SEND_ENDED					/* the connection is not open (any more) */
+} SendResult;
+
+extern SendResult ConnectionSend(Connection *connection, Frame *frame);
 
 /* The same for a frame made for this client only: takes the reference. */
 extern void ConnectionSendOwn(Connection *connection, Frame *frame);

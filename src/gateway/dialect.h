@@ -19,13 +19,14 @@
 #include "bus/event.h"
 #include "bus/question.h"
 #include "gateway/connection.h"
+#include "gateway/stream.h"
 
 struct Topic;
 
 typedef struct Dialect
 {
 	const char *name;
-	const char *path;			/* of the endpoint */
+	const char *path;			/* of the endpoint; NULL: quizrt.echo_path */
 
 	/* Is this topic of an event one of its own?  NULL: it has none. */
 	bool		(*owns_topic) (EventText topic);
@@ -35,10 +36,18 @@ typedef struct Dialect
 
 	/*
 	 * A valid upgrade request: refuse it, accept it, or ask who it is
-	 * (QuestionAsk and ConnectionAsking).
+	 * (CredentialAsk).
 	 */
 	void		(*request) (Connection *connection,
 							const HttpRequest *request);
+
+	/*
+	 * The answer: who it is, or NULL where the database can't tell in time.
+	 * What was committed since it was made comes after the mark.
+	 */
+	void		(*identified) (Connection *connection,
+							   const CredentialAnswer *answer,
+							   const StreamMark *mark);
 
 	/* The connection ends: the session's memory and subscriptions go. */
 	void		(*ended) (Connection *connection);
@@ -46,6 +55,10 @@ typedef struct Dialect
 	/* A text message, valid UTF-8. */
 	void		(*message) (Connection *connection, const char *bytes,
 							size_t length);
+
+	/* A binary message.  NULL: there are none (1003). */
+	void		(*binary) (Connection *connection, const char *bytes,
+						   size_t length);
 
 	/* Time between heartbeats, and the heartbeat; NULL: WebSocket pings. */
 	int			(*heartbeat_interval) (void);
@@ -58,6 +71,10 @@ typedef struct Dialect
 
 	/* The deadline that the dialect set has passed. */
 	void		(*deadline) (Connection *connection);
+
+	/* The settings may have changed, for one that is open.  NULL: nothing
+	 * that it has to act on. */
+	void		(*reloaded) (Connection *connection);
 
 	/* The client had been too slow and is not any more. */
 	void		(*caught_up) (Connection *connection);
@@ -79,9 +96,20 @@ typedef struct Dialect
 	 * nothing. */
 	void		(*event) (const Event *event);
 
+	/* A credential that was checked again is still good, or (not known)
+	 * nobody could tell.  NULL: in the latter case the connection is closed. */
+	void		(*rechecked) (Connection *connection, bool known);
+
 	/* A topic is freed for which the dialect has set "extra".  NULL: it sets
 	 * none. */
 	void		(*topic_ended) (struct Topic *topic);
+
+	/*
+	 * For views, of a connection with a session: the owner's id and the list
+	 * of the subscriptions that clients know of.  NULL: there is none.
+	 */
+	const char *(*owner) (const Connection *connection);
+	dlist_head *(*channels) (const Connection *connection);
 
 	/* Events were lost, and it is not known which.  NULL: its clients don't
 	 * care. */
@@ -89,6 +117,10 @@ typedef struct Dialect
 } Dialect;
 
 extern const Dialect quiz_dialect;
+extern const Dialect dashboard_dialect;
+extern const Dialect security_events_dialect;
+extern const Dialect security_system_dialect;
+extern const Dialect echo_dialect;
 
 /* All of them, and NULL. */
 extern const Dialect *const dialects[];

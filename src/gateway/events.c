@@ -17,7 +17,7 @@
 #include "gateway/stream.h"
 #include "gateway/topics.h"
 
-/* "Disconnected", or the reason that the operator gave */
+/* The reason that was given, or that of a credential */
 static char *
 reason_of(const Event *event)
 {
@@ -34,18 +34,21 @@ close_subscriber(Subscription *subscription, Connection *connection,
 	ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, context);
 }
 
+/* One that is no WebSocket yet can be told nothing. */
 static void
 close_connection(uint64 id, const char *reason)
 {
-	dlist_mutable_iter iter;
+	dlist_iter	iter;
 
-	dlist_foreach_modify(iter, &connections[CONNECTION_OPEN])
+	dlist_foreach(iter, &all_connections)
 	{
-		Connection *connection = dlist_container(Connection, node, iter.cur);
+		Connection *connection = dlist_container(Connection, all_node,
+												 iter.cur);
 
 		if (connection->id != id)
 			continue;
-		CounterAdd(COUNTER_ACCESS_REVOKED, 1);
+		if (connection->state <= CONNECTION_OPEN)
+			CounterAdd(COUNTER_ACCESS_REVOKED, 1);
 		ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, reason);
 		return;
 	}

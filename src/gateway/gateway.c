@@ -13,9 +13,10 @@
  *	5. answers: those that came may refer to what the ring has brought;
  *	6. sockets: what clients say;
  *	7. timers;
- *	8. flush: everything for one client leaves in one system call;
- *	9. free what has ended;
- *	10. sleep, unless one of the above had more to do than fits into a turn.
+ *	8. reports, to sessions that look at quizrt.connections;
+ *	9. flush: everything for one client leaves in one system call;
+ *	10. free what has ended;
+ *	11. sleep, unless one of the above had more to do than fits into a turn.
  *
  * Each step is bounded, so none keeps the others waiting.  Sockets are looked
  * at in every turn, whatever woke us: up to PostgreSQL 17 a wait that finds
@@ -36,11 +37,13 @@
 #include "common/settings.h"
 #include "gateway/addresses.h"
 #include "gateway/connection.h"
+#include "gateway/echo.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/listener.h"
 #include "gateway/poller.h"
 #include "gateway/questions.h"
+#include "gateway/report.h"
 #include "gateway/snapshots.h"
 #include "gateway/stream.h"
 #include "gateway/timer.h"
@@ -63,7 +66,6 @@ static int	gateway_number;
 static WaitEventSet *wait_set;
 static MemoryContext turn_context;
 static uint32 wait_event;
-static bool closing_all = false;
 
 void
 GatewaysRegister(void)
@@ -126,6 +128,7 @@ leave(int code, Datum number)
 	}
 	CounterAdd(COUNTER_SUBSCRIPTIONS, -TopicsSubscriptions());
 	ListeningSet(gateway_number, false);
+	AttentiveSet(gateway_number, false);
 	MailboxForgetGateway(gateway_number);
 	ProcessLeave(PROCESS_GATEWAY, gateway_number);
 }
@@ -159,12 +162,14 @@ start(void)
 
 	ClockRead();
 	raise_descriptor_limit();
+	EchoAnnounce();
 	PollerInit();
 	TopicsInit();
 	AddressesInit();
 	ConnectionsInit();
 	ListenersInit(gateway_number);
 	QuestionsInit(gateway_number);
+	ReportsInit(gateway_number);
 	SnapshotsInit();
 	ProcessEnter(PROCESS_GATEWAY, gateway_number);
 	before_shmem_exit(leave, Int32GetDatum(gateway_number));
@@ -192,19 +197,20 @@ serve_reload(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	EchoAnnounce();
 	ListenersReload();
 	ConnectionsReload();
 }
 
-/* Close everybody when draining begins, or the process is to end. */
+/*
+ * Close everybody while draining, or when the process is to end: in every
+ * turn, as whoever was at the door when that began may have come in since.
+ */
 static void
 serve_draining(void)
 {
-	bool		wanted = ShutdownRequestPending || DrainingGet();
-
-	if (wanted && !closing_all)
+	if (ShutdownRequestPending || DrainingGet())
 		ConnectionsCloseAll();
-	closing_all = wanted;
 }
 
 static bool
@@ -234,6 +240,24 @@ sleep_until(TimeMs due)
 	WaitEventSetWait(wait_set, timeout, &event, 1, wait_event);
 }
 
+/*
+ * Writers wake us only while we have clients.  True: we have the first ones,
+ * and what was committed before the writers knew has to be read.
+ */
+static bool
+tell_writers(void)
+{
+	static bool attentive = false;
+	bool		clients = connection_count[CONNECTION_ASKING] > 0 ||
+		connection_count[CONNECTION_OPEN] > 0;
+
+	if (clients == attentive)
+		return false;
+	attentive = clients;
+	AttentiveSet(gateway_number, clients);
+	return clients;
+}
+
 /* One turn; returns when the next has to begin at the latest. */
 static TimeMs
 turn(void)
@@ -253,11 +277,12 @@ turn(void)
 	due = QuestionsRun();
 	more = serve_sockets() || more;
 	timers = TimersRun(TIMERS_A_TURN);
+	more = ReportsRun() || more;
 	more = ConnectionsFlush() || more;
 	ConnectionsReap();
 	MemoryContextReset(turn_context);
 
-	if (more)
+	if (tell_writers() || more)
 		return gateway_now;
 	return Min(due, Min(timers, listeners));
 }

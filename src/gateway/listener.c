@@ -11,6 +11,10 @@
  *
  * A Unix-domain socket can't be shared, so the first gateway has them all.
  *
+ * Where TLS is wanted and there is no certificate that can be used, the port
+ * isn't listened on: better nobody is served than somebody in the clear.
+ * Unix-domain sockets are always plain, as they don't leave the machine.
+ *
  * Out of descriptors, accepting would be tried in vain in every turn, as the
  * client stays in the backlog: it pauses for a moment.
  *
@@ -29,6 +33,7 @@
 #include "common/settings.h"
 #include "gateway/connection.h"
 #include "gateway/listener.h"
+#include "gateway/tls.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
@@ -409,8 +414,8 @@ ListenersRun(void)
 {
 	bool		done;
 
-	if (up_to_date)
-		return NEVER;
+	if (up_to_date && gateway_now < TlsRenewal())
+		return TlsRenewal();
 	if (gateway_now < retry_at)
 		return retry_at;
 	if (!is_our_turn())
@@ -418,7 +423,10 @@ ListenersRun(void)
 
 	for (int i = 0; i < nlisteners; i++)
 		listeners[i].wanted = false;
-	done = for_each_name(quizrt_listen_addresses, want_host);
+	done = TlsLoad(complain);
+	if ((!TlsWanted() || TlsReady()) &&
+		!for_each_name(quizrt_listen_addresses, want_host))
+		done = false;
 	if (gateway_number == 0 &&
 		!for_each_name(quizrt_unix_socket_directories, want_directory))
 		done = false;
@@ -430,7 +438,7 @@ ListenersRun(void)
 	if (done)
 	{
 		retry_after = FIRST_RETRY;
-		return NEVER;
+		return TlsRenewal();
 	}
 	retry_at = gateway_now + retry_after;
 	retry_after = Min(retry_after * 2, LAST_RETRY);
@@ -441,6 +449,7 @@ void
 ListenersReload(void)
 {
 	up_to_date = false;
+	TlsReload();
 	retry_at = 0;
 	retry_after = FIRST_RETRY;
 	if (last_complaints != NULL)
@@ -463,11 +472,12 @@ accept_some(Listener *listener)
 			ConnectionAccept(fd, &peer);
 			continue;
 		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 			errno == ENOBUFS)
 			pause_accepting();
-		if (errno != EINTR && errno != ECONNABORTED)
-			return;
+		return;
 	}
 }
 

@@ -9,9 +9,7 @@
  */
 #include "postgres.h"
 
-#include "bus/mailbox.h"
-#include "bus/processes.h"
-#include "bus/ring.h"
+#include "bus/gauges.h"
 #include "common/counters.h"
 #include "gateway/metrics.h"
 
@@ -36,32 +34,19 @@ append_counter(StringInfo buffer, CounterId id)
 }
 
 static void
-append_gauge(StringInfo buffer, const char *name, const char *help,
-			 uint64 value)
+append_gauge(StringInfo buffer, const Gauge *gauge)
 {
-	append_head(buffer, name, "", help, "gauge");
-	appendStringInfo(buffer, "quizrt_%s " UINT64_FORMAT "\n", name, value);
+	append_head(buffer, gauge->name, "", gauge->help, "gauge");
+	appendStringInfo(buffer, "quizrt_%s " UINT64_FORMAT "\n", gauge->name,
+					 gauge->read());
 }
 
 void
 MetricsAppend(StringInfo buffer)
 {
-	Size		used;
-	Size		size;
-
 	for (int i = 0; i < COUNTER_COUNT; i++)
 		append_counter(buffer, (CounterId) i);
 
-	RingUsage(&used, &size);
-	append_gauge(buffer, "ring_used_bytes", "Bytes of the ring in use.", used);
-	append_gauge(buffer, "ring_size_bytes", "Size of the ring.", size);
-	append_gauge(buffer, "questions_open",
-				 "Questions that wait for an answer.", MailboxDepth());
-	append_gauge(buffer, "gateways", "Gateways that are running.",
-				 ProcessCount(PROCESS_GATEWAY));
-	append_gauge(buffer, "query_workers", "Query workers that are running.",
-				 ProcessCount(PROCESS_QUERY_WORKER));
-	append_gauge(buffer, "database_served",
-				 "1 while the database side answers.",
-				 DatabaseStateGet() == DATABASE_SERVED ? 1 : 0);
+	for (const Gauge *gauge = gauges; gauge->name != NULL; gauge++)
+		append_gauge(buffer, gauge);
 }

@@ -27,11 +27,21 @@ OutputInit(OutputQueue *queue)
 	queue->size = OUTPUT_INLINE;
 }
 
-/* Bytes that a frame counts towards the limit. */
-static inline Size
-weight(const Frame *frame)
+/* Count a frame in or out. */
+static inline void
+count_in(OutputQueue *queue, const Frame *frame)
 {
-	return frame->exempt ? 0 : frame->length;
+	Size	   *total = frame->exempt ? &queue->exempt_bytes : &queue->bytes;
+
+	*total += frame->length + FRAME_COST;
+}
+
+static inline void
+count_out(OutputQueue *queue, const Frame *frame)
+{
+	Size	   *total = frame->exempt ? &queue->exempt_bytes : &queue->bytes;
+
+	*total -= frame->length + FRAME_COST;
 }
 
 static bool
@@ -62,25 +72,39 @@ OutputAppend(OutputQueue *queue, Frame *frame)
 		return false;
 	*slot(queue, queue->count) = FrameRetain(frame);
 	queue->count++;
-	queue->bytes += weight(frame);
+	count_in(queue, frame);
 	return true;
+}
+
+/* How many frames have been begun, or must be next. */
+static uint32
+begun(const OutputQueue *queue)
+{
+	Size		bytes = (Size) queue->sent + queue->promised;
+	uint32		n = 0;
+
+	while (bytes > 0)
+	{
+		Assert(n < queue->count);
+		bytes -= Min(bytes, (*slot(queue, n))->length);
+		n++;
+	}
+	return n;
 }
 
 bool
 OutputPrepend(OutputQueue *queue, Frame *frame)
 {
+	uint32		place = begun(queue);
+
 	if (queue->count == queue->size && !grow(queue))
 		return false;
 	queue->first = (queue->first - 1) & (queue->size - 1);
 	queue->count++;
-	queue->bytes += weight(frame);
-	if (queue->sent > 0)
-	{
-		*slot(queue, 0) = *slot(queue, 1);
-		*slot(queue, 1) = FrameRetain(frame);
-	}
-	else
-		*slot(queue, 0) = FrameRetain(frame);
+	count_in(queue, frame);
+	for (uint32 i = 0; i < place; i++)
+		*slot(queue, i) = *slot(queue, i + 1);
+	*slot(queue, place) = FrameRetain(frame);
 	return true;
 }
 
@@ -115,7 +139,7 @@ drop_first(OutputQueue *queue)
 {
 	Frame	   *frame = *slot(queue, 0);
 
-	queue->bytes -= weight(frame);
+	count_out(queue, frame);
 	queue->first = (queue->first + 1) & (queue->size - 1);
 	queue->count--;
 	queue->sent = 0;

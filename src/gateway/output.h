@@ -12,6 +12,12 @@
 
 #include "wire/frame.h"
 
+/*
+ * What a frame costs besides its bytes, nearly: so that many small ones (the
+ * pongs of a flood of pings) count for what they are.
+ */
+#define FRAME_COST		48
+
 /* Frames that a queue holds without memory of its own. */
 #define OUTPUT_INLINE	4
 
@@ -26,7 +32,10 @@ typedef struct OutputQueue
 	uint32		count;
 	uint32		size;			/* a power of two */
 	uint32		sent;			/* bytes of the first frame */
+	uint32		promised;		/* bytes after those that the next write begins
+								 * with, set by who writes */
 	Size		bytes;			/* of all frames that are not exempt */
+	Size		exempt_bytes;	/* of those that are */
 	Frame	   *inlined[OUTPUT_INLINE];
 } OutputQueue;
 
@@ -37,7 +46,7 @@ extern bool OutputAppend(OutputQueue *queue, Frame *frame);
 
 /*
  * Put a control frame before the data that is waiting, but not into the
- * middle of a frame that has been sent in part.
+ * middle of a frame that has been sent in part, nor before promised bytes.
  */
 extern bool OutputPrepend(OutputQueue *queue, Frame *frame);
 

@@ -9,7 +9,9 @@
  * asked here, and is kept here: the owner is told even if every query worker
  * is stopped.
  *
- * An answer that comes for a question that is gone is dropped.
+ * An answer that comes for a question that is gone is dropped.  One that can't
+ * be joined to the stream any more (see stream.c) is of no use: the question
+ * is asked again, a few times, and until its deadline.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +27,9 @@
 /* Answers that are taken in one turn. */
 #define ANSWERS_A_TURN	256
 
+/* How often a question is asked whose answer can't be joined. */
+#define MAX_ASKED		5
+
 /* When to try a full mailbox again, in milliseconds: other gateways may have
  * filled it, and nobody tells us when they have their answers. */
 #define MAILBOX_RETRY	10
@@ -36,6 +41,7 @@ struct Question
 	uint64		cookie;
 	QuestionKind kind;
 	bool		handed_on;		/* else it waits here */
+	int			asked;			/* times */
 	QuestionRef ref;			/* once handed on */
 	TimestampTz deadline;
 	AnswerHandler handler;
@@ -145,6 +151,17 @@ hand_on(Question *question)
 					  &question->ref);
 }
 
+/* Put it to the query workers, behind those that wait already, if any do. */
+static void
+put(Question *question)
+{
+	question->asked++;
+	StreamMarkSet(&question->mark);
+	question->handed_on = dlist_is_empty(&waiting) && hand_on(question);
+	if (!question->handed_on)
+		dlist_push_tail(&waiting, &question->node);
+}
+
 Question *
 QuestionAsk(QuestionKind kind, const char *bytes, Size length,
 			AnswerHandler handler, void *owner)
@@ -167,12 +184,7 @@ QuestionAsk(QuestionKind kind, const char *bytes, Size length,
 	entry->question = question;
 	TimerInit(&question->timer, deadline_passed);
 	TimerSet(&question->timer, gateway_now + quizrt_query_timeout);
-	StreamMarkSet(&question->mark);
-
-	/* Behind those that wait already, if any do. */
-	question->handed_on = dlist_is_empty(&waiting) && hand_on(question);
-	if (!question->handed_on)
-		dlist_push_tail(&waiting, &question->node);
+	put(question);
 	return question;
 }
 
@@ -192,10 +204,21 @@ take_answer(const MailboxAnswer *answer)
 {
 	QuestionEntry *entry = hash_search(questions, &answer->cookie, HASH_FIND,
 									   NULL);
+	Question   *question;
 
-	if (entry != NULL)
-		tell(entry->question, answer->answered ? answer->bytes : NULL,
+	if (entry == NULL)
+		return;
+	question = entry->question;
+	if (!answer->answered || !question->mark.broken)
+		tell(question, answer->answered ? answer->bytes : NULL,
 			 answer->length);
+	else if (question->asked < MAX_ASKED)
+	{
+		StreamMarkClear(&question->mark);
+		put(question);
+	}
+	else
+		tell(question, NULL, 0);
 }
 
 /* Hand on what waited, as far as the mailbox has room now. */

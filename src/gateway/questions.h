@@ -15,8 +15,9 @@
 /*
  * Called once for each question that was not cancelled: with the answer's
  * bytes, or NULL where the database could not answer in time.  Everything that
- * the answer can have seen has been delivered before (StreamCatchUp), so that
- * StreamReplay(mark, join) gives exactly what it has not seen.
+ * the answer can have seen has been delivered before (StreamCatchUp), and the
+ * mark isn't broken, so that StreamReplay(mark, join) gives exactly what the
+ * answer has not seen.
  */
 typedef void (*AnswerHandler) (void *owner, const char *bytes, Size length,
 							   StreamMark *mark);

@@ -8,33 +8,28 @@
  * (quiz_channels.c).  A participant shows an attempt session token, is
  * subscribed to the attempt's notifications by the server, and only listens.
  *
- * The credential is checked before the upgrade, by the query worker.  What
- * was committed between its snapshot and our registration - a revocation, or
- * the closing of the attempt - is replayed from the stream.
+ * The credential is checked before the upgrade.  What was committed between
+ * the look at it and our registration - a revocation, or the closing of the
+ * attempt - is replayed from the stream.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "bus/processes.h"
 #include "common/counters.h"
 #include "common/settings.h"
+#include "gateway/credential.h"
 #include "gateway/dialect.h"
-#include "gateway/questions.h"
+#include "gateway/parameters.h"
 #include "gateway/quiz.h"
 #include "gateway/stream.h"
 #include "utils/memutils.h"
 #include "wire/client_message.h"
 
-/* How often a question is asked whose answer can't be joined to the stream. */
-#define MAX_ASKED	5
-
 MemoryContext quiz_context;
 
 static const char listen_only[] =
 "Subscriptions are managed by the server for this session";
-
-static void ask(Connection *connection);
 
 /*
  * Messages
@@ -159,15 +154,13 @@ identify(Connection *connection, const CredentialAnswer *answer)
 {
 	QuizSession *session = connection->session;
 
-	connection->expires_at = answer->expires_at;
 	if (!session->participant)
 	{
 		session->owner = MemoryContextAllocZero(quiz_context,
 												answer->owner.length + 1);
 		memcpy(session->owner, answer->owner.bytes, answer->owner.length);
 	}
-	if (answer->handle.length > 0)
-		Subscribe(connection, answer->handle, &session->internal);
+	CredentialHold(connection, answer, &session->internal);
 }
 
 /* Subscribe the participant to its attempt, and say so. */
@@ -202,13 +195,9 @@ replay(void *context, const Event *event)
 {
 	Replay	   *at = context;
 
-	if (event->ntopics == 0)
-		return true;
-	if (event->kind == EVENT_REVOKE && TextEquals(event->topics[0], at->handle))
-		ConnectionClose(at->connection, WS_CLOSE_ACCESS_REVOKED,
-						"Access revoked");
-	else if (event->kind == EVENT_UPDATE && at->topic.length > 0 &&
-			 TextEquals(event->topics[0], at->topic))
+	if (!CredentialEndedBy(at->connection, at->handle, event) &&
+		event->kind == EVENT_UPDATE && event->ntopics > 0 &&
+		at->topic.length > 0 && EventTextEquals(event->topics[0], at->topic))
 		replay_update(at->connection, event, at->topic);
 	return at->connection->state == CONNECTION_OPEN;
 }
@@ -252,86 +241,15 @@ refuse(Connection *connection, CredentialVerdict verdict)
 }
 
 static void
-answered(void *owner, const char *bytes, Size length, StreamMark *mark)
+identified(Connection *connection, const CredentialAnswer *answer,
+		   const StreamMark *mark)
 {
-	Connection *connection = owner;
-	QuizSession *session = connection->session;
-	CredentialAnswer answer;
-
-	connection->question = NULL;
-	if (bytes == NULL || !CredentialAnswerDecode(bytes, length, &answer))
+	if (answer == NULL)
 		ConnectionRefuse(connection, 503, "Temporarily unavailable");
-	else if (mark->broken && session->asked < MAX_ASKED)
-		ask(connection);
-	else if (mark->broken)
-		ConnectionRefuse(connection, 503, "Temporarily unavailable");
-	else if (answer.verdict != CREDENTIAL_ACCEPTED)
-		refuse(connection, answer.verdict);
+	else if (answer->verdict != CREDENTIAL_ACCEPTED)
+		refuse(connection, answer->verdict);
 	else
-		begin(connection, &answer, mark);
-}
-
-/*
- * The query's two parameters.  False: the query is malformed.  Storage is
- * palloc'd, and the caller's to wipe and free.
- */
-static bool
-parse_query(HttpText query, HttpQueryValue values[2], char **storage,
-			size_t *size)
-{
-	values[0] = (HttpQueryValue) {"token", NULL};
-	values[1] = (HttpQueryValue) {"session", NULL};
-	*size = 2 * (query.length + 1);
-	*storage = palloc0(*size);
-	return HttpParseQuery(query, values, 2, *storage, *size);
-}
-
-/* Ask who the credential names; the request is at hand still. */
-static void
-ask(Connection *connection)
-{
-	QuizSession *session = connection->session;
-	HttpRequest request;
-	HttpQueryValue values[2];
-	char	   *storage;
-	size_t		size;
-	CredentialQuestion question;
-	StringInfoData bytes;
-
-	if (!ConnectionRequest(connection, &request) ||
-		!parse_query(request.query, values, &storage, &size))
-	{
-		ConnectionDrop(connection);
-		return;
-	}
-	question.purpose = session->participant ? CREDENTIAL_QUIZ_SESSION :
-		CREDENTIAL_QUIZ_TOKEN;
-	question.credential =
-		EventTextOf(values[session->participant ? 1 : 0].value);
-	initStringInfo(&bytes);
-	CredentialQuestionEncode(&bytes, &question);
-	session->asked++;
-	connection->question = QuestionAsk(QUESTION_CREDENTIAL, bytes.data,
-									   bytes.len, answered, connection);
-	explicit_bzero(bytes.data, bytes.len);
-	explicit_bzero(storage, size);
-	pfree(bytes.data);
-	pfree(storage);
-}
-
-/* Can the database be expected to answer at all? */
-static bool
-database_is_there(void)
-{
-	switch (DatabaseStateGet())
-	{
-		case DATABASE_MISSING:
-		case DATABASE_NO_EXTENSION:
-		case DATABASE_STANDBY:
-			return false;
-		default:
-			return true;
-	}
+		begin(connection, answer, mark);
 }
 
 static void
@@ -353,78 +271,51 @@ start_session(Connection *connection, bool participant)
 static void
 request(Connection *connection, const HttpRequest *request)
 {
-	HttpQueryValue values[2];
-	char	   *storage;
-	size_t		size;
-	bool		valid = parse_query(request->query, values, &storage, &size);
-	bool		token = values[0].value != NULL;
-	bool		session = values[1].value != NULL;
-
-	explicit_bzero(storage, size);
-	pfree(storage);
+	Parameters	parameters;
+	bool		valid = ParametersRead(&parameters, request->query,
+									   "token", "session");
+	const char *token = parameters.values[0].value;
+	const char *session = parameters.values[1].value;
 
 	if (!valid)
 		ConnectionRefuse(connection, 400, "Invalid query parameters");
-	else if (token == session)
+	else if ((token != NULL) == (session != NULL))
 		ConnectionRefuse(connection, 401,
 						 "Provide exactly one of 'token' or 'session' query parameter");
-	else if (!database_is_there())
+	else if (!CredentialCanBeAsked())
 		ConnectionRefuse(connection, 503, "Temporarily unavailable");
 	else
 	{
-		start_session(connection, session);
-		ConnectionAsking(connection);
-		ask(connection);
+		start_session(connection, session != NULL);
+		CredentialAsk(connection, session != NULL ? CREDENTIAL_QUIZ_SESSION :
+					  CREDENTIAL_QUIZ_TOKEN,
+					  session != NULL ? session : token);
 	}
+	ParametersWipe(&parameters);
 }
 
 /*
  * Events were lost, and a revocation may have been among them.  The handle is
  * the first of the session's internal subscriptions; a JWT has none.
  */
-static void
-rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
-{
-	Connection *connection = owner;
-	CredentialAnswer answer;
-
-	connection->question = NULL;
-	if (bytes == NULL || !CredentialAnswerDecode(bytes, length, &answer))
-		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
-						"Access could not be verified");
-	else if (answer.verdict != CREDENTIAL_ACCEPTED)
-		ConnectionClose(connection, WS_CLOSE_ACCESS_REVOKED, "Access revoked");
-	else if (!mark->broken)
-		QuizVerified(connection);
-	else if (!QuizLossPending())
-		QuizRecheckCredential(connection);
-}
-
 void
 QuizRecheckCredential(Connection *connection)
 {
 	QuizSession *session = connection->session;
-	CredentialQuestion question;
-	StringInfoData bytes;
-	EventText	type;
 
-	if (connection->question != NULL || dlist_is_empty(&session->internal))
-		return;
-	question.credential =
-		TopicName(dlist_container(Subscription, node,
-								  dlist_head_node(&session->internal))->topic);
-	type = QuizChannelType(question.credential);
-	if (TextIs(type, "key"))
-		question.purpose = CREDENTIAL_RECHECK_KEY;
-	else if (TextIs(type, "session"))
-		question.purpose = CREDENTIAL_RECHECK_SESSION;
+	if (!dlist_is_empty(&session->internal))
+		CredentialRecheck(connection,
+						  TopicName(dlist_container(Subscription, node,
+													dlist_head_node(&session->internal))->topic));
+}
+
+static void
+rechecked(Connection *connection, bool known)
+{
+	if (known)
+		QuizVerified(connection);
 	else
-		return;
-	initStringInfo(&bytes);
-	CredentialQuestionEncode(&bytes, &question);
-	connection->question = QuestionAsk(QUESTION_CREDENTIAL, bytes.data,
-									   bytes.len, rechecked, connection);
-	pfree(bytes.data);
+		QuizNotVerified(connection);
 }
 
 static void
@@ -462,6 +353,22 @@ event(const Event *event)
 	}
 }
 
+static const char *
+owner_of(const Connection *connection)
+{
+	const QuizSession *session = connection->session;
+
+	return session->owner;
+}
+
+static dlist_head *
+channels_of(const Connection *connection)
+{
+	QuizSession *session = connection->session;
+
+	return &session->channels;
+}
+
 static int
 heartbeat_interval(void)
 {
@@ -479,6 +386,7 @@ const Dialect quiz_dialect = {
 	.path = "/ws",
 	.owns_topic = owns_topic,
 	.request = request,
+	.identified = identified,
 	.ended = ended,
 	.message = message,
 	.heartbeat_interval = heartbeat_interval,
@@ -489,6 +397,9 @@ const Dialect quiz_dialect = {
 	.concludes = concludes,
 	.conclude = conclude,
 	.event = event,
+	.rechecked = rechecked,
 	.topic_ended = QuizTopicEnded,
+	.owner = owner_of,
+	.channels = channels_of,
 	.lost = QuizLost
 };

@@ -19,7 +19,6 @@ typedef struct QuizSession
 	bool		unverified;		/* events were lost: its access may have ended
 								 * (quiz_resync.c) */
 	struct Request *recheck;	/* that finds out, while it is on its way */
-	int			asked;			/* times that the credential was asked about */
 	char	   *owner;			/* id, once known; NULL for participants */
 	int			nchannels;		/* on the list of channels */
 	dlist_head	channels;		/* subscriptions that the client named */
@@ -129,6 +128,10 @@ extern bool QuizLossPending(void);
  * was the last one, the session goes on.  May end the connection. */
 extern void QuizVerified(Connection *connection);
 
+/* One of them could not be answered: the connection ends, unless all are to
+ * be asked again in a moment. */
+extern void QuizNotVerified(Connection *connection);
+
 /* A slow client takes what it is sent again. */
 extern void QuizCaughtUp(Connection *connection);
 
@@ -147,15 +150,9 @@ QuizChannelType(EventText topic)
 }
 
 static inline bool
-TextEquals(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-static inline bool
 TextIs(EventText text, const char *word)
 {
-	return TextEquals(text, EventTextOf(word));
+	return EventTextEquals(text, EventTextOf(word));
 }
 
 #endif							/* QUIZRT_QUIZ_H */

@@ -34,9 +34,6 @@
 /* Room for a normalised channel, as ChannelParse() asks for. */
 #define TOPIC_SIZE	64
 
-/* How often a question is asked whose answer can't be joined to the stream. */
-#define MAX_ASKED	5
-
 /* What a client may send ahead, in bytes, while an answer is on its way. */
 #define MAX_WAITING_BYTES	((Size) quizrt_max_queue_size)
 
@@ -80,7 +77,6 @@ typedef struct Request
 	Size		bytes;			/* that it counts for */
 	char	   *complaint;		/* the error to send */
 	Question   *question;		/* the answer that it waits for */
-	int			asked;
 	int			waits;			/* snapshots that are on their way */
 	int			nchannels;
 	RequestedChannel *channels;
@@ -380,11 +376,9 @@ answered(void *owner, const char *bytes, Size length, StreamMark *mark)
 	ChannelsCursor cursor;
 
 	request->question = NULL;
-	if (bytes != NULL && mark->broken && request->asked < MAX_ASKED)
-		ask(request);
-	else if (bytes == NULL || mark->broken ||
-			 !ChannelsAnswerOpen(bytes, length, &join, &cursor) ||
-			 !take_verdicts(request, &cursor))
+	if (bytes == NULL ||
+		!ChannelsAnswerOpen(bytes, length, &join, &cursor) ||
+		!take_verdicts(request, &cursor))
 		unavailable(request);
 	else
 	{
@@ -414,7 +408,6 @@ ask(Request *request)
 		channel.check_owner = true;
 		ChannelsQuestionAdd(&bytes, &channel);
 	}
-	request->asked++;
 	request->question = QuestionAsk(QUESTION_CHANNELS, bytes.data, bytes.len,
 									answered, request);
 	pfree(bytes.data);
@@ -608,7 +601,6 @@ send_snapshots(Request *request)
 static void
 put_back(Request *request)
 {
-	request->asked = 0;
 	for (int i = 0; i < request->nchannels; i++)
 	{
 		if (request->channels[i].snapshot != NULL)
@@ -744,23 +736,16 @@ rechecked(void *owner, const char *bytes, Size length, StreamMark *mark)
 	request->question = NULL;
 	if (bytes == NULL || !ChannelsAnswerOpen(bytes, length, &join, &cursor))
 	{
-		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
-						"Access could not be verified");
+		session->recheck = NULL;
+		forget(session, request);
+		QuizNotVerified(connection);
 		return;
 	}
-	if (mark->broken && !QuizLossPending())
-	{
-		recheck(request);
+	if (!take_rechecked(request, &cursor))
 		return;
-	}
-	if (!mark->broken)
-	{
-		if (!take_rechecked(request, &cursor))
-			return;
-		StreamReplay(mark, &join, replay_revocation, request);
-		if (connection->state != CONNECTION_OPEN)
-			return;
-	}
+	StreamReplay(mark, &join, replay_revocation, request);
+	if (connection->state != CONNECTION_OPEN)
+		return;
 	forget(session, request);
 	session->recheck = NULL;
 	QuizVerified(connection);

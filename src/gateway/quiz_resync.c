@@ -104,7 +104,7 @@ names_topic(const Event *event, EventText topic)
 {
 	for (int i = 0; i < event->ntopics; i++)
 	{
-		if (TextEquals(event->topics[i], topic))
+		if (EventTextEquals(event->topics[i], topic))
 			return true;
 	}
 	return false;
@@ -117,6 +117,20 @@ typedef struct Following
 	bool		resync;			/* something that has no message followed, or
 								 * it isn't known what did */
 } Following;
+
+/*
+ * Something was sent, or left out: then it will be made good for when the
+ * client has caught up.  True: it was sent.
+ */
+static bool
+count_sent(Subscription *subscription, SendResult result)
+{
+	if (result == SEND_LEFT_OUT)
+		subscription->lost = true;
+	else if (result == SEND_QUEUED)
+		CounterAdd(COUNTER_MESSAGES_SENT, 1);
+	return result == SEND_QUEUED;
+}
 
 /* What was committed since the snapshot. */
 static bool
@@ -132,12 +146,8 @@ follow(void *context, const Event *event)
 	{
 		case EVENT_UPDATE:
 			frame = topic->dialect->word(event, TopicName(topic));
-			ConnectionSend(at->connection, frame);
-			if (at->connection->state == CONNECTION_OPEN &&
-				at->connection->lagging)
-				at->subscription->lost = true;
+			count_sent(at->subscription, ConnectionSend(at->connection, frame));
 			FrameRelease(frame);
-			CounterAdd(COUNTER_MESSAGES_SENT, 1);
 			break;
 		case EVENT_RESYNC:
 			at->resync = true;
@@ -168,24 +178,18 @@ QuizSendSnapshot(Subscription *subscription, TopicSnapshot *snapshot)
 	Connection *connection = SubscriptionConnection(subscription);
 	Frame	   *frame = frame_of(snapshot, TopicName(subscription->topic));
 	Following	following = {connection, subscription, snapshot->mark.broken};
+	SendResult	result = ConnectionSend(connection, frame);
 
-	ConnectionSend(connection, frame);
-	if (connection->state != CONNECTION_OPEN)
+	if (result == SEND_ENDED)
 		return;
-	if (connection->lagging)
-	{
-		/* It will be made good for when the client has caught up. */
-		subscription->lost = true;
-		subscription->held = false;
+	subscription->held = false;
+	if (!count_sent(subscription, result))
 		return;
-	}
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
 	remember_shown(subscription, frame);
 	if (!following.resync)
 		StreamReplay(&snapshot->mark, &snapshot->join, follow, &following);
 	if (connection->state != CONNECTION_OPEN)
 		return;
-	subscription->held = false;
 	if (following.resync)
 		QuizRefresh(subscription);
 }
@@ -349,6 +353,14 @@ QuizVerified(Connection *connection)
 		QuizCarryOn(connection);
 }
 
+void
+QuizNotVerified(Connection *connection)
+{
+	if (!QuizLossPending())
+		ConnectionClose(connection, WS_CLOSE_TRY_AGAIN_LATER,
+						"Access could not be verified");
+}
+
 static void
 resynchronise_all(Timer *timer)
 {
@@ -407,21 +419,15 @@ show(Subscription *subscription, Connection *connection, void *context)
 {
 	Frame	   *frame = context;
 	Frame	   *shown = subscription->shown;
+	SendResult	result;
 
 	if (subscription->held ||
 		(shown != NULL && shown->length == frame->length &&
 		 memcmp(shown->bytes, frame->bytes, frame->length) == 0))
 		return;
-	ConnectionSend(connection, frame);
-	if (connection->state != CONNECTION_OPEN)
-		return;
-	if (connection->lagging)
-	{
-		subscription->lost = true;
-		return;
-	}
-	CounterAdd(COUNTER_MESSAGES_SENT, 1);
-	remember_shown(subscription, frame);
+	result = ConnectionSend(connection, frame);
+	if (result != SEND_ENDED && count_sent(subscription, result))
+		remember_shown(subscription, frame);
 }
 
 static void

@@ -14,13 +14,17 @@
 #include "bus/processes.h"
 #include "common/counters.h"
 #include "common/settings.h"
-#include "gateway/addresses.h"
 #include "gateway/dialect.h"
 #include "gateway/metrics.h"
+#include "gateway/proxy.h"
 #include "gateway/routes.h"
 
 const Dialect *const dialects[] = {
 	&quiz_dialect,
+	&dashboard_dialect,
+	&security_events_dialect,
+	&security_system_dialect,
+	&echo_dialect,
 	NULL
 };
 
@@ -31,7 +35,8 @@ DialectOfPath(HttpText path)
 	{
 		const Dialect *dialect = dialects[i];
 
-		if (HttpTextIs(path, dialect->path) &&
+		if (HttpTextIs(path, dialect->path != NULL ? dialect->path :
+					   quizrt_echo_path) &&
 			(dialect->enabled == NULL || dialect->enabled()))
 			return dialect;
 	}
@@ -136,14 +141,6 @@ upgrade_error(int status)
 		"WebSocket upgrade required";
 }
 
-/* Is there room for one more WebSocket? */
-static bool
-is_full(const Connection *connection)
-{
-	return CounterRead(COUNTER_CONNECTIONS) >= (uint64) quizrt_max_connections ||
-		AddressIsFull(&connection->peer);
-}
-
 /* A request for a WebSocket path. */
 static void
 route_websocket(Connection *connection, const HttpRequest *request)
@@ -156,7 +153,7 @@ route_websocket(Connection *connection, const HttpRequest *request)
 		ConnectionRefuse(connection, 403, "Origin not allowed");
 	else if (DrainingGet())
 		ConnectionRefuse(connection, 503, "Draining");
-	else if (is_full(connection))
+	else if (ConnectionsAreFull(connection))
 	{
 		CounterAdd(COUNTER_CONNECTIONS_LIMITED, 1);
 		ConnectionRefuse(connection, 503, "Too many connections");
@@ -176,6 +173,7 @@ RouteRequest(Connection *connection, const HttpRequest *request)
 			answer = probes[i].answer;
 	}
 	connection->dialect = DialectOfPath(request->path);
+	ProxyApply(connection, request);
 
 	if (answer == NULL && connection->dialect == NULL)
 		ConnectionRefuse(connection, 404, "Not found");

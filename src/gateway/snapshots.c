@@ -13,9 +13,6 @@
  * knows of a change that has no message (an EVENT_RESYNC) needs a fresh one,
  * and waits for the next.
  *
- * A question whose answer can't be joined any more, because the ring has
- * overtaken us in the meantime, is asked again a few times.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -30,16 +27,12 @@
 /* The least time between two questions for one topic, in milliseconds. */
 #define PAUSE	Min(200, quizrt_leaderboard_interval)
 
-/* How often it is asked for those who wait, if answers can't be joined. */
-#define MAX_ASKED	5
-
 /* What is asked about one topic. */
 typedef struct Inquiry
 {
 	EventText	topic;			/* the bytes follow the struct */
 	Question   *question;		/* on its way */
 	uint64		number;			/* of the question on its way, or the last */
-	int			broken;			/* answers in a row that could not be joined */
 	TopicSnapshot   *latest;			/* for those who come within the pause */
 	Timer		timer;			/* the pause's end, or at once */
 	TimeMs		pause_ends;
@@ -68,18 +61,12 @@ hash_topic(EventText topic)
 	return hash_bytes((const unsigned char *) topic.bytes, (int) topic.length);
 }
 
-static inline bool
-equal_topics(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 #define SH_PREFIX inquiry_table
 #define SH_ELEMENT_TYPE InquirySlot
 #define SH_KEY_TYPE EventText
 #define SH_KEY topic
 #define SH_HASH_KEY(table, key) hash_topic(key)
-#define SH_EQUAL(table, a, b) equal_topics(a, b)
+#define SH_EQUAL(table, a, b) EventTextEquals(a, b)
 #define SH_STORE_HASH
 #define SH_GET_HASH(table, slot) (slot)->hash
 #define SH_SCOPE static inline
@@ -238,10 +225,7 @@ answered(void *owner, const char *bytes, Size length, StreamMark *mark)
 	inquiry->pause_ends = gateway_now + PAUSE;
 	TimerSet(&inquiry->timer, inquiry->pause_ends);
 
-	if (mark->broken && bytes != NULL && ++inquiry->broken < MAX_ASKED)
-		return;
-	inquiry->broken = 0;
-	if (bytes == NULL || mark->broken ||
+	if (bytes == NULL ||
 		!ChannelsAnswerOpen(bytes, length, &join, &cursor) ||
 		!ChannelsAnswerNext(&cursor, &answer) ||
 		answer.verdict != CHANNEL_GRANTED || answer.snapshot.length == 0)

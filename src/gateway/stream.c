@@ -44,6 +44,7 @@
 #include "access/transam.h"
 #include "common/counters.h"
 #include "common/settings.h"
+#include "gateway/connection.h"
 #include "gateway/events.h"
 #include "gateway/guard.h"
 #include "gateway/stream.h"
@@ -431,9 +432,15 @@ resolve_and_deliver(bool ask)
 	if (batch_count == 0 && pending_count == 0)
 		return;
 
-	/* A pass that broke off has not asked about the older ones. */
+	/*
+	 * A pass that broke off has not asked about the older ones.  Somebody may
+	 * rely on its having delivered them.
+	 */
 	if (!Guarded(resolve_all, &pass))
+	{
 		forget_fates();
+		StreamBreakMarks();
+	}
 	deliver_pending();
 	deliver_batch();
 }
@@ -446,6 +453,9 @@ resolve_and_deliver(bool ask)
 static void
 lost(void)
 {
+	/* Without clients nobody wakes us, and nobody misses anything. */
+	if (connection_count[CONNECTION_OPEN] == 0 && dlist_is_empty(&marks))
+		return;
 	CounterAdd(COUNTER_RING_OVERRUNS, 1);
 	StreamBreakMarks();
 	EventsLost();

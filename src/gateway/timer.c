@@ -7,12 +7,16 @@
  * for itself when it fires what was due.  So activity does not touch the
  * heap: a deadline that has moved on is found out when the timer fires.
  *
+ * What fires is guarded, as it concerns one connection or topic: who can do
+ * better than to forget it, guards its work itself.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include <time.h>
 
+#include "gateway/guard.h"
 #include "gateway/timer.h"
 
 TimeMs		gateway_now = 0;
@@ -57,6 +61,12 @@ TimerSet(Timer *timer, TimeMs due)
 		pairingheap_add(&heap, &timer->node);
 }
 
+static void
+fire(void *timer)
+{
+	((Timer *) timer)->fire(timer);
+}
+
 TimeMs
 TimersRun(int max)
 {
@@ -68,7 +78,7 @@ TimersRun(int max)
 		if (timer->due > gateway_now || max-- == 0)
 			return timer->due;
 		TimerSet(timer, NEVER);
-		timer->fire(timer);
+		(void) Guarded(fire, timer);
 	}
 	return NEVER;
 }

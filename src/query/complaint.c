@@ -16,12 +16,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/subtransaction.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "query/complaint.h"
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -104,7 +104,8 @@ RecoverFromError(const char *what, MemoryContext context)
 	pgstat_report_wait_end();
 
 	MemoryContextSwitchTo(context);
-	Complain(what, error);
+	if (what != NULL)
+		Complain(what, error);
 	FreeErrorData(error);
 	RESUME_INTERRUPTS();
 }
@@ -117,49 +118,17 @@ ends_everything(int sqlerrcode)
 		sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
-/* In a CATCH part: roll the subtransaction back and take the error over. */
-static ErrorData *
-roll_back(MemoryContext context, ResourceOwner owner)
-{
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
 bool
 TryInSubtransaction(const char *what, void (*work) (void *arg), void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
+	ErrorData  *error = RunInSubtransaction(work, arg);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(arg);
-		ReleaseCurrentSubTransaction();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error = roll_back(context, owner);
-
-		if (ends_everything(error->sqlerrcode))
-			ReThrowError(error);
-		if (what != NULL)
-			Complain(what, error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return done;
+	if (error == NULL)
+		return true;
+	if (ends_everything(error->sqlerrcode))
+		ReThrowError(error);
+	if (what != NULL)
+		Complain(what, error);
+	FreeErrorData(error);
+	return false;
 }

@@ -17,7 +17,7 @@ extern void Complain(const char *what, const ErrorData *error);
 /*
  * For the CATCH part of a worker's loop: abort what was going on, so that the
  * loop can go on, and complain.  "context" is a memory context that outlives
- * the transaction.
+ * the transaction.  "what" may be NULL: nobody needs to know.
  */
 extern void RecoverFromError(const char *what, MemoryContext context);
 

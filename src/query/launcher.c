@@ -452,6 +452,7 @@ LauncherMain(Datum unused)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name,
 					PGC_USERSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_RUNNING, "looking after the query workers");
 
 	turn_context = AllocSetContextCreate(TopMemoryContext,
 										 "quizrt launcher turn",

@@ -8,6 +8,13 @@
  * are read as quizrt.role, so that an installation can limit what code of
  * those tables (row security, functions in views) may do.
  *
+ * Without that setting they are read as the role that owns them: the queries
+ * contain the SQL expressions with which it attached its tables, and these
+ * must not do what their author can't.  Row security is not for the owner, not
+ * even where it is forced: who may see a quiz was asked before.  Where the
+ * tables belong to several roles there is none whose rights would do for all
+ * and be too much for none, and quizrt.role has to be set.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,6 +28,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -55,37 +63,83 @@ prepare(SavedQuery *query, const char *text,
 	query->text = MemoryContextStrdup(TopMemoryContext, text);
 }
 
-void
-QueryRun(SavedQuery *query, const char *text,
-		 const QueryParameters *parameters)
+static void
+run(SavedQuery *query, const char *text, const QueryParameters *parameters,
+	bool read_only)
 {
 	int			result;
 
 	prepare(query, text, parameters);
 	result = SPI_execute_plan(query->plan, (Datum *) parameters->values, NULL,
-							  true, 0);
+							  read_only, 0);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute_plan failed: %s",
 			 SPI_result_code_string(result));
 }
 
-/* An error leaves the user to the end of the (sub)transaction to restore. */
+void
+QueryRun(SavedQuery *query, const char *text,
+		 const QueryParameters *parameters)
+{
+	run(query, text, parameters, true);
+}
+
+void
+QueryRunWriting(SavedQuery *query, const char *text,
+				const QueryParameters *parameters)
+{
+	run(query, text, parameters, false);
+}
+
+void
+QueryBeginAs(Oid owner, QueryUser *saved)
+{
+	Oid			role = quizrt_role[0] != '\0' ?
+		get_role_oid(quizrt_role, false) : owner;
+
+	GetUserIdAndSecContext(&saved->user, &saved->security_context);
+	SetUserIdAndSecContext(role, saved->security_context |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION |
+						   SECURITY_NOFORCE_RLS);
+	saved->guc_level = NewGUCNestLevel();
+}
+
+void
+QueryEndAs(const QueryUser *saved)
+{
+	AtEOXact_GUC(false, saved->guc_level);
+	SetUserIdAndSecContext(saved->user, saved->security_context);
+}
+
+/* Who owns the attached tables?  Asked as the extension's owner. */
+static Oid
+owner_of_tables(void)
+{
+	static SavedQuery query;
+	QueryParameters none = {0};
+	Datum		owner;
+
+	QueryRun(&query, "SELECT quizrt.attached_owner()", &none);
+	if (SPI_processed != 1 || !QueryColumn(0, 1, &owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the attached tables belong to several roles"),
+				 errhint("Give them one owner, or set quizrt.role.")));
+	return DatumGetObjectId(owner);
+}
+
 void
 QueryRunAsRole(SavedQuery *query, const char *text,
 			   const QueryParameters *parameters)
 {
-	Oid			user;
-	int			context;
+	Oid			owner = quizrt_role[0] != '\0' ? InvalidOid :
+		owner_of_tables();
+	QueryUser	saved;
 
-	if (quizrt_role[0] == '\0')
-	{
-		QueryRun(query, text, parameters);
-		return;
-	}
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(get_role_oid(quizrt_role, false), context);
+	QueryBeginAs(owner, &saved);
 	QueryRun(query, text, parameters);
-	SetUserIdAndSecContext(user, context);
+	QueryEndAs(&saved);
 }
 
 char *

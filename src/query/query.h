@@ -39,9 +39,29 @@ typedef struct QueryParameters
 extern void QueryRun(SavedQuery *query, const char *text,
 					 const QueryParameters *parameters);
 
+/* The same for a query that writes, and returns rows. */
+extern void QueryRunWriting(SavedQuery *query, const char *text,
+							const QueryParameters *parameters);
+
 /*
- * The same with the rights of quizrt.role: for queries about the
- * application's tables, whose text comes from a function of the extension.
+ * Somebody else's rights for a while: of quizrt.role, or where there is none
+ * of the given owner.  What the queries set is set back at the end.  An error
+ * in between leaves all that to the end of the (sub)transaction.
+ */
+typedef struct QueryUser
+{
+	Oid			user;
+	int			security_context;
+	int			guc_level;
+} QueryUser;
+
+extern void QueryBeginAs(Oid owner, QueryUser *saved);
+extern void QueryEndAs(const QueryUser *saved);
+
+/*
+ * Run a query with the rights of quizrt.role, or of the owner of the attached
+ * tables: for queries about these tables, whose text comes from a function of
+ * the extension.
  */
 extern void QueryRunAsRole(SavedQuery *query, const char *text,
 						   const QueryParameters *parameters);

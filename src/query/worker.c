@@ -9,6 +9,9 @@
  * timeout that it arms itself and by lock_timeout.  While it waits for
  * questions it has no transaction.
  *
+ * Between questions it closes attempts whose time is up (deadlines.c), which
+ * is the one thing that it writes.
+ *
  * What happens when things fail:
  *
  *	- A question that fails alone costs that question (see batch.h).
@@ -33,6 +36,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "bus/deadline.h"
 #include "bus/mailbox.h"
 #include "bus/processes.h"
 #include "catalog/pg_database.h"
@@ -47,8 +51,11 @@
 #include "query/channels.h"
 #include "query/complaint.h"
 #include "query/credentials.h"
+#include "query/deadlines.h"
 #include "query/jwt.h"
+#include "query/status.h"
 #include "query/worker.h"
+#include "storage/proc.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/procsignal.h"
@@ -86,6 +93,7 @@ static void
 leave(int code, Datum arg)
 {
 	MailboxForgetWorker(worker_slot);
+	DeadlineForgetWorker(worker_slot);
 	ProcessLeave(PROCESS_QUERY_WORKER, worker_slot);
 
 	/* A launcher that didn't start this worker isn't told by the postmaster. */
@@ -120,8 +128,13 @@ set_timeouts(void)
 {
 	char		value[32];
 
-	/* Shorter than the statement timeout, so that the log tells them apart */
-	snprintf(value, sizeof(value), "%d", Max(quizrt_query_timeout / 2, 1));
+	/*
+	 * Shorter than the statement timeout, so that the log tells them apart;
+	 * and than the time after which a deadlock is looked for, so that it is
+	 * never a user's statement that has to give way to us.
+	 */
+	snprintf(value, sizeof(value), "%d",
+			 Max(Min(quizrt_query_timeout, DeadlockTimeout) / 2, 1));
 	override("lock_timeout", value);
 }
 
@@ -143,7 +156,7 @@ connect_to_database(void)
 	override("log_parameter_max_length", "0");
 	override("log_parameter_max_length_on_error", "0");
 	set_timeouts();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 }
 
 /* The owner of the extension, or invalid where it isn't there. */
@@ -196,12 +209,8 @@ take_snapshot(SnapshotJoin *join)
 	join->xip = (const char *) snapshot->xip;
 }
 
-/*
- * Begin the transaction in which queries run.  False, and no transaction,
- * where the extension isn't there.
- */
-static bool
-begin_queries(SnapshotJoin *join)
+bool
+WorkerBegin(SnapshotJoin *join)
 {
 	Oid			owner;
 
@@ -228,8 +237,8 @@ begin_queries(SnapshotJoin *join)
 	return true;
 }
 
-static void
-end_queries(void)
+void
+WorkerEnd(void)
 {
 	compat_pop_search_path(search_path_level);
 	SetUserIdAndSecContext(save_user, save_sec_context);
@@ -323,6 +332,7 @@ static const struct
 	[QUESTION_CREDENTIAL] = {CredentialsAnswerStored, "quizrt: credentials"},
 	[QUESTION_CHANNELS] = {ChannelsAnswerBatch, "quizrt: channels"},
 	[QUESTION_SNAPSHOT] = {ChannelsAnswerBatch, "quizrt: snapshot"},
+	[QUESTION_STATUS] = {StatusAnswerBatch, "quizrt: system status"},
 };
 
 /* Returns false where the extension isn't there. */
@@ -333,10 +343,10 @@ answer_batch(Batch *batch, QuestionKind kind)
 		CredentialsAnswerTokens(batch);
 	if (kinds[kind].handler == NULL || count_unanswered(batch) == 0)
 		return true;
-	if (!begin_queries(&batch->join))
+	if (!WorkerBegin(&batch->join))
 		return false;
 	run_handler(batch, kinds[kind].handler);
-	end_queries();
+	WorkerEnd();
 	return true;
 }
 
@@ -364,7 +374,7 @@ serve_questions(void)
 		RecoverFromError("could not answer", turn_context);
 	}
 	PG_END_TRY();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, "waiting for questions");
 
 	give_up(&batch);
 	if (!extension)
@@ -387,7 +397,7 @@ look_at_database(bool test)
 	{
 		SnapshotJoin join;
 
-		extension = begin_queries(&join);
+		extension = WorkerBegin(&join);
 		if (extension)
 		{
 			is_free = DatabaseIsFree(MyDatabaseId);
@@ -396,9 +406,10 @@ look_at_database(bool test)
 				SPI_connect();
 				CredentialsTest();
 				ChannelsTest();
+				StatusTest();
 				SPI_finish();
 			}
-			end_queries();
+			WorkerEnd();
 			works = true;
 		}
 	}
@@ -494,7 +505,8 @@ look_if_due(LookAt *look)
 
 /*
  * One order of work: latch, interrupts, reload, questions, the state of the
- * database; sleep only when there was no question.
+ * database, attempts to close; sleep only when there was no question and
+ * nothing to close.  Both take a bounded part of a turn.
  */
 static void
 serve(void)
@@ -503,9 +515,11 @@ serve(void)
 	LookAt		look = {0, true, true, 0};
 	bool		woken = false;
 
+	DeadlineAnnounce(DEADLINE_UNKNOWN);
 	for (;;)
 	{
 		bool		served;
+		bool		closed;
 
 		ResetLatch(MyLatch);
 		MemoryContextSwitchTo(turn_context);
@@ -514,19 +528,22 @@ serve(void)
 		{
 			serve_reload();
 			look.soon = look.test = true;
+			DeadlineAnnounce(DEADLINE_UNKNOWN);
 		}
 		served = serve_questions();
-		look.soon |= woken && !served;
+		look.soon |= woken && !served && !DeadlinesHeard();
 		look_if_due(&look);
+		closed = DeadlinesServe(worker_slot, turn_context);
 		MemoryContextReset(turn_context);
 
 		woken = false;
-		if (served)
+		if (served || closed)
 			continue;
 		(void) pgstat_report_stat(true);
 		woken = (WaitLatch(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						   time_to_look(&look), wait_event) &
+						   Min(time_to_look(&look), DeadlinesWait(worker_slot)),
+						   wait_event) &
 				 WL_LATCH_SET) != 0;
 	}
 }

@@ -31,6 +31,8 @@ allocate(size_t length)
 	frame->refcount = 1;
 	frame->length = (uint32_t) length;
 	frame->exempt = false;
+	frame->deflate_tried = false;
+	frame->deflated = NULL;
 	return frame;
 }
 
@@ -97,6 +99,24 @@ FrameFromPieces(WsOpcode opcode, const FramePiece *pieces, int npieces)
 	return frame;
 }
 
+FramePiece
+FramePayload(const Frame *frame)
+{
+	FramePiece	payload = {NULL, 0};
+	uint8		length;
+	size_t		header;
+
+	if (frame->length < 2 ||
+		((uint8) frame->bytes[0] != (FINAL_BIT | WS_TEXT) &&
+		 (uint8) frame->bytes[0] != (FINAL_BIT | WS_BINARY)))
+		return payload;
+	length = (uint8) frame->bytes[1];
+	header = length < 126 ? 2 : length == 126 ? 4 : 10;
+	payload.bytes = frame->bytes + header;
+	payload.length = frame->length - header;
+	return payload;
+}
+
 Frame *
 FrameFromText(const char *text, size_t length)
 {
@@ -148,6 +168,8 @@ FrameRelease(Frame *frame)
 	if (frame == NULL)
 		return;
 	Assert(frame->refcount > 0);
-	if (--frame->refcount == 0)
-		free(frame);
+	if (--frame->refcount > 0)
+		return;
+	FrameRelease(frame->deflated);
+	free(frame);
 }

@@ -51,6 +51,8 @@ typedef struct Frame
 	uint32_t	length;			/* of header and payload */
 	bool		exempt;			/* does not count towards a queue's limit: a
 								 * snapshot, which everybody shares */
+	bool		deflate_tried;	/* see DeflatedFrame() in deflate.h: */
+	struct Frame *deflated;		/* the same compressed, or NULL */
 	char		bytes[];
 } Frame;
 
@@ -67,6 +69,9 @@ typedef struct FramePiece
 /* A final frame with the pieces as its payload; one reference. */
 extern Frame *FrameFromPieces(WsOpcode opcode, const FramePiece *pieces,
 							  int npieces);
+
+/* The payload of a text or binary frame; of another one, nothing. */
+extern FramePiece FramePayload(const Frame *frame);
 
 extern Frame *FrameFromText(const char *text, size_t length);
 

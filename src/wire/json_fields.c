@@ -5,9 +5,8 @@
  *
  * PostgreSQL's parser does the work.  It is recursive, and in the server it
  * throws when the stack gets short, which a stranger's message must not
- * achieve; so the depth is measured first, by counting brackets.  That comes
- * before everything else: a text that is too deep is called so whether or not
- * it is JSON.
+ * achieve; so the depth is measured first, by counting brackets.  Of a text
+ * that is too deep no more is known than whether its brackets pair.
  *
  *-------------------------------------------------------------------------
  */
@@ -163,11 +162,15 @@ scalar(void *arg, char *token, JsonTokenType type)
 	JSON_ACTION_RETURN(JSON_SUCCESS);
 }
 
-/* Are there more brackets open at once than we want to recurse into? */
+/*
+ * Are there more brackets open at once than we want to recurse into?  If so,
+ * *pairs tells whether as many are closed as are opened.
+ */
 static bool
-is_too_deep(const char *bytes, size_t length)
+is_too_deep(const char *bytes, size_t length, bool *pairs)
 {
-	int			depth = 0;
+	int64		depth = 0;
+	int64		deepest = 0;
 	bool		in_string = false;
 
 	for (size_t i = 0; i < length; i++)
@@ -185,13 +188,14 @@ is_too_deep(const char *bytes, size_t length)
 			in_string = true;
 		else if (c == '[' || c == '{')
 		{
-			if (++depth > MAX_DEPTH)
-				return true;
+			depth++;
+			deepest = Max(deepest, depth);
 		}
-		else if ((c == ']' || c == '}') && depth > 0)
+		else if (c == ']' || c == '}')
 			depth--;
 	}
-	return false;
+	*pairs = depth == 0 && !in_string;
+	return deepest > MAX_DEPTH;
 }
 
 JsonFieldsResult
@@ -208,6 +212,7 @@ JsonFieldsRead(const char *bytes, size_t length, JsonField *whole,
 		.object_field_start = field_start,
 		.scalar = scalar
 	};
+	bool		pairs;
 
 	clear_value(whole);
 	for (int i = 0; i < nfields; i++)
@@ -218,8 +223,8 @@ JsonFieldsRead(const char *bytes, size_t length, JsonField *whole,
 
 	if (length > INT_MAX)
 		return JSON_FIELDS_NOT_JSON;
-	if (is_too_deep(bytes, length))
-		return JSON_FIELDS_TOO_DEEP;
+	if (is_too_deep(bytes, length, &pairs))
+		return pairs ? JSON_FIELDS_TOO_DEEP : JSON_FIELDS_NOT_JSON;
 	if (pg_parse_json(compat_json_lexer(bytes, (int) length, true),
 					  &actions) != JSON_SUCCESS)
 		return JSON_FIELDS_NOT_JSON;

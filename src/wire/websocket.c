@@ -34,6 +34,7 @@
 
 #include <wslay/wslay.h>
 
+#include "wire/deflate.h"
 #include "wire/utf8.h"
 #include "wire/websocket.h"
 
@@ -208,6 +209,7 @@ judge_frame(Feed *feed, const struct wslay_frame_iocb *frame)
 		frame->opcode == WS_BINARY;
 	uint8		reserved = frame->rsv;
 	size_t		length;
+	size_t		max = feed->limits->max_message;
 
 	if (!frame->mask)
 		return violation(feed, WS_CLOSE_PROTOCOL_ERROR, "frame is not masked");
@@ -232,8 +234,9 @@ judge_frame(Feed *feed, const struct wslay_frame_iocb *frame)
 		return violation(feed, WS_CLOSE_UNSUPPORTED_DATA,
 						 "binary messages are not supported");
 	length = first ? 0 : reader->length;
-	if (length > feed->limits->max_message ||
-		frame->payload_length > feed->limits->max_message - length)
+	if (first ? frame->rsv != 0 : reader->compressed)
+		max = InflateInputLimit(max);
+	if (length > max || frame->payload_length > max - length)
 		return violation(feed, WS_CLOSE_MESSAGE_TOO_BIG,
 						 "message is too big");
 	return true;
@@ -278,24 +281,42 @@ deliver_close(Feed *feed, const char *bytes, size_t length)
 }
 
 static bool
+deliver_compressed(Feed *feed, WsOpcode opcode, const char *bytes,
+				   size_t length)
+{
+	const char *message;
+
+	switch (Inflate(bytes, length, feed->limits->max_message, &message,
+					&length))
+	{
+		case INFLATE_BROKEN:
+			return violation(feed, WS_CLOSE_INVALID_PAYLOAD,
+							 "message can't be inflated");
+		case INFLATE_TOO_BIG:
+			return violation(feed, WS_CLOSE_MESSAGE_TOO_BIG,
+							 "message is too big");
+		case INFLATE_NO_MEMORY:
+			return violation(feed, WS_CLOSE_INTERNAL_ERROR, "out of memory");
+		case INFLATE_DONE:
+			break;
+	}
+	if (opcode == WS_TEXT && !Utf8Valid(message, length))
+		return violation(feed, WS_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+	return feed->handler->message(feed->context, opcode, 0, message, length);
+}
+
+static bool
 deliver_message(Feed *feed, const char *bytes, size_t length)
 {
 	WsReader   *reader = feed->reader;
 	WsOpcode	opcode = reader->opcode;
 
-	/*
-	 * This is the place to inflate a compressed message, against a limit on
-	 * what comes out, and to check its UTF-8.  Until then nothing negotiates
-	 * permessage-deflate.
-	 */
+	reader->opcode = 0;
 	if (reader->compressed)
-		return violation(feed, WS_CLOSE_UNSUPPORTED_DATA,
-						 "compressed messages are not supported");
-
+		return deliver_compressed(feed, opcode, bytes, length);
 	if (opcode == WS_TEXT && !Utf8Complete(&reader->utf8))
 		return violation(feed, WS_CLOSE_INVALID_PAYLOAD,
 						 "text ends within a character");
-	reader->opcode = 0;
 	return feed->handler->message(feed->context, opcode, 0, bytes, length);
 }
 
@@ -364,7 +385,10 @@ take_data(Feed *feed, const struct wslay_frame_iocb *frame, bool complete)
 	if (at_end && reader->length == 0)
 		return deliver_message(feed, bytes, frame->data_length);
 
-	if (!reserve(reader, frame->data_length, feed->limits->max_message))
+	if (!reserve(reader, frame->data_length,
+				 reader->compressed ?
+				 InflateInputLimit(feed->limits->max_message) :
+				 feed->limits->max_message))
 		return violation(feed, WS_CLOSE_INTERNAL_ERROR, "out of memory");
 	if (frame->data_length > 0)
 		memcpy(reader->payload + reader->length, bytes, frame->data_length);

@@ -41,8 +41,8 @@ SELECT * FROM test.events();
 \echo == nothing changes, or nothing that matters
 UPDATE quiz.answers SET score = score, response = response;
 UPDATE quiz.answers SET question_id = '40000000-0000-0000-0000-000000000003' WHERE answer_id = 'c0000000-0000-0000-0000-000000000002';
-UPDATE quiz.attempts SET deadline = now();
-UPDATE quiz.quizzes SET title = 'Geography', time_limit = '1 h';
+UPDATE quiz.attempts SET deadline = 'infinity';
+UPDATE quiz.quizzes SET title = 'Geography', time_limit = '100 years';
 UPDATE quiz.events SET title = 'Monday';
 UPDATE quiz.questions SET prompt = '?';
 SELECT * FROM test.events();

@@ -1,67 +1,38 @@
-# A client that isn't ours: the npm package "ws" on Node.js.
+# A client that isn't ours: the package "ws" on Node.js.
 
 use strict;
 use warnings;
 
-use FindBin;
-use IPC::Run;
-use JSON::PP;
 use PostgreSQL::Test::Utils;
 use QuizRT::Cluster;
+use QuizRT::OtherClient;
 use QuizRT::Test;
 use Test::More;
 
-my $script = "$FindBin::Bin/../js/client.mjs";
-
 plan skip_all => 'Node.js or its package ws is not installed'
-  unless -d "$FindBin::Bin/../js/node_modules/ws"
-  && IPC::Run::run([ 'node', '--version' ], '>', \my $version);
+  unless QuizRT::OtherClient->available;
 
 my $node = QuizRT::Cluster->create('main',
 	settings => { 'quizrt.ping_interval' => '300ms' });
 my $quiz = $node->create_quiz(questions => 2);
 my $id   = $quiz->{quiz_id};
 
-# Start a client; read() gives what it tells, one by one.
 sub start_client
 {
 	my ($target, @channels) = @_;
-	my $self = { in => '', out => '' };
 
-	$self->{run} = IPC::Run::start(
-		[ 'node', $script, $node->url($target), @channels ],
-		'<', \$self->{in}, '>', \$self->{out},
-		IPC::Run::timeout(60));
-	return $self;
-}
+	# where the server speaks TLS, with a certificate of its own
+	local $ENV{NODE_EXTRA_CA_CERTS} = $node->basedir . '/server.crt';
 
-sub read_line
-{
-	my ($self) = @_;
-
-	$self->{run}->pump until $self->{out} =~ s/^(.*)\n//;
-	return decode_json($1);
-}
-
-# The next thing that is no ping.
-sub next_of
-{
-	my ($self) = @_;
-
-	while (1)
-	{
-		my $event = read_line($self);
-
-		return $event unless exists $event->{ping};
-		$self->{pings}++;
-	}
+	return QuizRT::OtherClient->start($node->url($target),
+		channels => \@channels);
 }
 
 sub next_is
 {
 	my ($self, $expected, $name) = @_;
 
-	return is_deeply(next_of($self), $expected, $name);
+	return is_deeply($self->next, $expected, $name);
 }
 
 note 'refusals';
@@ -88,7 +59,7 @@ note 'an owner';
 
 $client = start_client('/ws?token=' . $node->api_key('teacher'),
 	"quiz:$id", 'quiz:99');
-ok(exists next_of($client)->{open}, 'connected');
+ok(exists $client->next->{open}, 'connected');
 next_is(
 	$client,
 	{
@@ -108,7 +79,7 @@ next_is(
 	'denied');
 
 my $attempt = $node->start_attempt($id, alias => "Z\x{c3}\x{bc}rich");
-my $message = next_of($client)->{message};
+my $message = $client->next->{message};
 
 is($message->{t}, 'attempt_quiz', 'an update');
 is($message->{data}{alias}, "Z\x{fc}rich", 'in UTF-8');
@@ -118,31 +89,31 @@ note 'a participant';
 my $participant = start_client(
 	'/ws?session=' . $node->session($attempt->{attempt_id}));
 
-ok(exists next_of($participant)->{open}, 'connected');
-is_deeply(next_of($participant)->{message}{subscriptions},
+ok(exists $participant->next->{open}, 'connected');
+is_deeply($participant->next->{message}{subscriptions},
 	["notification:$attempt->{attempt_id}"], 'subscribed by the server');
 $node->submit($attempt->{attempt_id});
-is(next_of($participant)->{message}{t}, 'attempt_closed', 'the end');
-is(next_of($client)->{message}{t}, 'attempt_finished',
+is($participant->next->{message}{t}, 'attempt_closed', 'the end');
+is($client->next->{message}{t}, 'attempt_finished',
 	'and what the owner sees of it');
 
 note 'messages both ways';
 
-$client->{in} .= "no JSON\n";
-is(next_of($client)->{message}{error},
+$client->send('no JSON');
+is($client->next->{message}{error},
 	'Invalid message: not valid JSON', 'an error');
 $node->sql("SELECT quizrt.publish('quiz:$id', 'large',"
 	  . " json_build_object('x', repeat('y', 100000)))");
-is(length(next_of($client)->{message}{data}{x}),
+is(length($client->next->{message}{data}{x}),
 	100000, 'a message with a length of 64 bits');
-1 until exists read_line($client)->{ping};
+1 until exists $client->read->{ping};
 pass('pings arrive');
 
 note 'the end';
 
-$client->{in} .= ".\n";
-is(next_of($client)->{close}, 1000, 'a close by the client is answered');
+$client->close;
+is($client->next->{close}, 1000, 'a close by the client is answered');
 $node->stop;
-is(next_of($participant)->{close}, 1001, 'a close by the server is understood');
-$_->{run}->finish foreach $client, $participant;
+is($participant->next->{close}, 1001, 'a close by the server is understood');
+$_->finish foreach $client, $participant;
 done_testing();

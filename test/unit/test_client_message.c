@@ -167,8 +167,11 @@ test_depth(void)
 		quiz(text, levels <= 32 ? "subscribe a" : "wrong shape");
 	}
 	memset(deep, '[', sizeof(deep));
+	is_text(quiz_of(deep, sizeof(deep)), "not JSON",
+			"a hundred thousand brackets that are not closed");
+	memset(deep + sizeof(deep) / 2, ']', sizeof(deep) / 2);
 	is_text(quiz_of(deep, sizeof(deep)), "wrong shape",
-			"a hundred thousand brackets");
+			"fifty thousand pairs of brackets");
 	quiz(SUBSCRIBE("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[\"]"),
 		 "subscribe [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"[");
 }
@@ -377,7 +380,7 @@ test_security(void)
 	security("invalid{json", "not JSON");
 	security("", "not JSON");
 	security("[]", "no object");
-	security("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "no object");
+	security("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "not JSON");
 	security("\"ping\"", "no object");
 	security("{}", "bad type");
 	security("{\"type\":1}", "bad type");

@@ -409,9 +409,41 @@ test_deflate(void)
 	expect(&deflate, "text 0 5 plain\n",
 		   "an uncompressed message where deflate is negotiated");
 	put_frame(true, 4, WS_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
-	expect(&deflate,
-		   "violation 1003 compressed messages are not supported\n",
-		   "a compressed message, for the time being");
+	expect(&deflate, "text 0 5 Hello\n", "a compressed message");
+
+	/* the examples of RFC 7692, section 7.2.3 */
+	put_frame(false, 4, WS_TEXT, "\xf2\x48\xcd", 3);
+	put(true, WS_PING, "between");
+	put_frame(true, 0, WS_CONTINUATION, "\xc9\xc9\x07\x00", 4);
+	put_frame(true, 4, WS_TEXT,
+			  "\x00\x05\x00\xfa\xffHello\x00", 11);
+	put_frame(true, 4, WS_TEXT, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 8);
+	put_frame(true, 4, WS_TEXT,
+			  "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 13);
+	put_frame(true, 4, WS_TEXT, "\x00", 1);
+	put(true, WS_TEXT, "plain");
+	expect(&deflate, "ping 0 7 between\ntext 0 5 Hello\ntext 0 5 Hello\n"
+		   "text 0 5 Hello\ntext 0 5 Hello\ntext 0 0 \ntext 0 5 plain\n",
+		   "in fragments; not compressed; final; two blocks; empty");
+
+	put_frame(true, 4, WS_TEXT, "\xff\xff\xff", 3);
+	expect(&deflate, "violation 1007 message can't be inflated\n",
+		   "what deflate never makes");
+	put_frame(true, 4, WS_TEXT, "\xf2\x48\xcd", 3);
+	expect(&deflate, "violation 1007 message can't be inflated\n",
+		   "a part of a message");
+	put_frame(true, 4, WS_TEXT, "", 0);
+	expect(&deflate, "violation 1007 message can't be inflated\n",
+		   "nothing at all");
+	put_frame(true, 4, WS_TEXT, "\x00\x02\x00\xfd\xff\xc3(\x00", 8);
+	expect(&deflate, "violation 1007 text is not UTF-8\n",
+		   "bad UTF-8, compressed");
+	put_frame(true, 4, WS_TEXT, "\x00\x01\x00\xfe\xff\xc3\x00", 7);
+	expect(&deflate, "violation 1007 text is not UTF-8\n",
+		   "half a character, compressed");
+	put_frame(true, 4, WS_BINARY, "\x00\x01\x00\xfe\xff\xc3\x00", 7);
+	expect(&deflate, "violation 1003 binary messages are not supported\n",
+		   "binary, compressed");
 }
 
 /* A connection holds a reader while something is half-way, and only then. */

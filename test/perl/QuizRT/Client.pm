@@ -27,7 +27,6 @@ use warnings;
 
 use Carp;
 use Digest::SHA qw(sha1_base64);
-use Encode ();
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
@@ -55,7 +54,8 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 =head2 QuizRT::Client->dial($url, %options)
 
 Connects without saying anything.  Options: C<unix>, C<ca> (a file of
-certificates to verify the server against; else it isn't verified).
+certificates to verify the server against; else it isn't verified), C<before>
+(bytes to send before anything else, TLS included).
 
 =cut
 
@@ -95,9 +95,24 @@ sub dial
 	  unless $self->{socket};
 	setsockopt($self->{socket}, IPPROTO_TCP, TCP_NODELAY, 1)
 	  unless defined $options{unix};
+	syswrite $self->{socket}, $options{before} if defined $options{before};
 	$self->_start_tls($host, $options{ca}) if $tls;
 	$self->{socket}->blocking(0);
 	return $self;
+}
+
+# Making one takes longer than a handshake, so they are shared.
+my %tls_contexts;
+
+sub _tls_context
+{
+	my ($ca) = @_;
+
+	return $tls_contexts{ $ca // '' } //= IO::Socket::SSL::SSL_Context->new(
+		SSL_verify_mode => defined $ca
+		? IO::Socket::SSL::SSL_VERIFY_PEER()
+		: IO::Socket::SSL::SSL_VERIFY_NONE(),
+		SSL_ca_file => $ca);
 }
 
 sub _start_tls
@@ -107,12 +122,9 @@ sub _start_tls
 	require IO::Socket::SSL;
 	my $ssl = IO::Socket::SSL->start_SSL(
 		$self->{socket},
-		SSL_hostname    => $host =~ /[a-z]/i ? $host : '',
-		Timeout         => $timeout,
-		SSL_verify_mode => defined $ca
-		? IO::Socket::SSL::SSL_VERIFY_PEER()
-		: IO::Socket::SSL::SSL_VERIFY_NONE(),
-		defined $ca ? (SSL_ca_file => $ca) : ());
+		SSL_hostname  => $host =~ /[a-z]/i ? $host : '',
+		SSL_reuse_ctx => _tls_context($ca),
+		Timeout       => $timeout);
 	croak "no TLS: " . IO::Socket::SSL::errstr() unless $ssl;
 	$self->{socket} = $ssl;
 	$self->{tls}    = 1;
@@ -192,7 +204,9 @@ sub wait_until_ok
 Sends an upgrade request and returns the response.  The options C<target>,
 C<method>, C<version> replace parts of the request line; C<headers> is a
 reference to a hash of headers which replace the usual ones or come in addition
-(undef: leave out; a reference to an array: several of them).
+(undef: leave out; a reference to an array: several of them).  C<deflate> is an
+offer of extensions; what the server answers is in C<< $client->{extensions} >>,
+and its compressed messages are inflated from then on.
 
 =cut
 
@@ -206,6 +220,9 @@ sub handshake
 		'Connection'            => 'Upgrade',
 		'Sec-WebSocket-Key'     => $key,
 		'Sec-WebSocket-Version' => '13',
+		defined $options{deflate}
+		? ('Sec-WebSocket-Extensions' => $options{deflate})
+		: (),
 		%{ $options{headers} || {} });
 	my $request = join(' ',
 		$options{method}  // 'GET',
@@ -238,6 +255,7 @@ sub _check_upgrade
 	croak "wrong Upgrade" unless lc($header->{upgrade} // '') eq 'websocket';
 	croak "wrong Connection"
 	  unless lc($header->{connection} // '') eq 'upgrade';
+	$self->{extensions} = $header->{'sec-websocket-extensions'};
 	return;
 }
 
@@ -459,7 +477,11 @@ sub _take_frame
 	my ($first, $second) = unpack 'CC', $self->{in};
 	my ($opcode, $length, $header) = ($first & 0x0F, $second & 0x7F, 2);
 
-	croak "reserved bits are set" if $first & 0x70;
+	my $compressed =
+	  ($first & 0x40) && defined $self->{extensions} && $opcode =~ /^[12]$/;
+
+	croak "reserved bits are set"
+	  if $first & ($compressed ? 0x30 : 0x70);
 	croak "the server masks"      if $second & 0x80;
 	croak "reserved opcode $opcode"
 	  unless $opcode <= BINARY || ($opcode >= CLOSE && $opcode <= PONG);
@@ -484,7 +506,12 @@ sub _take_frame
 	my $payload = substr $self->{in}, $header, $length;
 
 	substr($self->{in}, 0, $header + $length) = '';
-	return { opcode => $opcode, fin => $first >> 7, payload => $payload };
+	return {
+		opcode     => $opcode,
+		fin        => $first >> 7,
+		payload    => $payload,
+		compressed => $compressed
+	};
 }
 
 sub read_frame
@@ -554,13 +581,65 @@ sub _assemble
 	  if $frame->{opcode} == CONTINUATION && !$message;
 	croak "a message inside of a message"
 	  if $frame->{opcode} != CONTINUATION && $message;
-	$message //= { opcode => $frame->{opcode}, payload => '' };
+	$message //= {
+		opcode     => $frame->{opcode},
+		payload    => '',
+		compressed => $frame->{compressed}
+	};
 	$message->{payload} .= $frame->{payload};
 	$self->{fragments} = $frame->{fin} ? undef : $message;
 	return undef unless $frame->{fin};
 
+	if ($message->{compressed})
+	{
+		$self->{compressed}++;
+		$message->{compressed} = length $message->{payload};
+		$message->{payload}    = inflated($message->{payload});
+	}
 	_check_utf8($message->{payload}) if $message->{opcode} == TEXT;
 	return $message;
+}
+
+=head2 deflated($bytes, %options), inflated($bytes)
+
+Compresses a message, and the reverse.  Options are those of
+Compress::Raw::Zlib::Deflate.
+
+=cut
+
+sub deflated
+{
+	my ($bytes, %options) = @_;
+
+	require Compress::Raw::Zlib;
+	my ($stream) = Compress::Raw::Zlib::Deflate->new(
+		-WindowBits   => -15,
+		-AppendOutput => 1,
+		%options);
+	my $out = '';
+
+	$stream->deflate($bytes, $out);
+	$stream->flush($out, Compress::Raw::Zlib::Z_SYNC_FLUSH());
+	$out =~ s/\x00\x00\xff\xff\z// or croak "cannot deflate";
+	return $out;
+}
+
+sub inflated
+{
+	my ($bytes) = @_;
+
+	require Compress::Raw::Zlib;
+	my ($stream) = Compress::Raw::Zlib::Inflate->new(
+		-WindowBits   => -15,
+		-ConsumeInput => 1,
+		-AppendOutput => 1);
+	my $out    = '';
+	my $input  = $bytes . "\x00\x00\xff\xff";
+	my $status = $stream->inflate($input, $out);
+
+	croak "the server sent what can't be inflated: $status"
+	  if $status != Compress::Raw::Zlib::Z_OK() || length $input;
+	return $out;
 }
 
 sub _take_close
@@ -578,12 +657,23 @@ sub _take_close
 	return $self->{closed};
 }
 
+# RFC 3629; Encode refuses characters that are none, which are allowed.
+my $utf8_characters = qr/(?:[\x00-\x7f]
+	| [\xc2-\xdf] [\x80-\xbf]
+	| \xe0 [\xa0-\xbf] [\x80-\xbf]
+	| [\xe1-\xec\xee\xef] [\x80-\xbf]{2}
+	| \xed [\x80-\x9f] [\x80-\xbf]
+	| \xf0 [\x90-\xbf] [\x80-\xbf]{2}
+	| [\xf1-\xf3] [\x80-\xbf]{3}
+	| \xf4 [\x80-\x8f] [\x80-\xbf]{2}){1,10000}/x;
+
 sub _check_utf8
 {
 	my ($bytes) = @_;
 
-	eval { Encode::decode('UTF-8', my $copy = $bytes, Encode::FB_CROAK); 1 }
-	  or croak "the server sent bytes that are not UTF-8";
+	1 while $bytes =~ /\G$utf8_characters/gc;
+	croak "the server sent bytes that are not UTF-8"
+	  if (pos $bytes // 0) < length $bytes;
 	return;
 }
 

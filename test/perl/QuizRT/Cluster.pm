@@ -39,7 +39,9 @@ our $jwt_secret = 'a secret that only the tests know of';
 
 Options: C<settings> (a reference to a hash), C<bare> (no database, no
 extension, no waiting until it serves), C<no_tables> (the extension only),
-C<init> (for PostgreSQL::Test::Cluster's init).
+C<init> (for PostgreSQL::Test::Cluster's init), C<tls> (with a certificate, by
+default where the environment variable QUIZRT_TEST_TLS is set to 1, so that any
+test can be run over TLS).
 
 =cut
 
@@ -49,7 +51,12 @@ sub create
 	my $self = $class->new($name);
 
 	$self->{ws_port} = PostgreSQL::Test::Cluster::get_free_port();
-	$self->init(%{ $options{init} || {} });
+	$self->{tls} = $options{tls} // $ENV{QUIZRT_TEST_TLS};
+
+	# Whatever the locale of who runs the tests: a bare machine has none.
+	$self->init(
+		extra => [ '--encoding=UTF8', '--locale=C' ],
+		%{ $options{init} || {} });
 	$self->configure(
 		'shared_preload_libraries' => 'quizrt',
 		'max_connections'          => 50,
@@ -58,6 +65,7 @@ sub create
 		'quizrt.port'              => $self->{ws_port},
 		'quizrt.database'          => $database,
 		'quizrt.jwt_secret'        => $jwt_secret,
+		$self->{tls} ? $self->tls_settings('server') : (),
 		%{ $options{settings} || {} });
 	$self->start;
 	return $self if $options{bare};
@@ -97,6 +105,49 @@ sub reconfigure
 	return;
 }
 
+=head2 $node->make_certificate($name, %options)
+
+Makes a certificate for localhost and its key, with openssl; returns the names
+of the two files.  Options: C<key> (what openssl req takes as -newkey),
+C<subject>.
+
+=head2 $node->tls_settings($name)
+
+The settings that go with one, which is made where it isn't there.
+
+=cut
+
+sub make_certificate
+{
+	my ($self, $name, %options) = @_;
+	my ($certificate, $key) =
+	  map { $self->basedir . "/$name.$_" } qw(crt key);
+
+	# A key may be readable to its owner only, from the beginning on.
+	my $mask = umask 0077;
+
+	PostgreSQL::Test::Utils::system_or_bail(
+		'openssl', 'req', '-x509', '-nodes', '-days', '2',
+		'-newkey', @{ $options{key} || [ 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256' ] },
+		'-subj', $options{subject} // '/CN=localhost',
+		'-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
+		'-keyout', $key, '-out', $certificate);
+	umask $mask;
+	return ($certificate, $key);
+}
+
+sub tls_settings
+{
+	my ($self, $name) = @_;
+	my ($certificate, $key) =
+	  map { $self->basedir . "/$name.$_" } qw(crt key);
+
+	$self->make_certificate($name) unless -e $key;
+	return (
+		'quizrt.tls_cert_file' => $certificate,
+		'quizrt.tls_key_file'  => $key);
+}
+
 sub ws_port
 {
 	my ($self) = @_;
@@ -108,7 +159,7 @@ sub url
 {
 	my ($self, $target, $scheme) = @_;
 
-	return ($scheme // 'ws') . "://127.0.0.1:$self->{ws_port}" . ($target // '');
+	return ($scheme // ($self->{tls} ? 'wss' : 'ws')) . "://127.0.0.1:$self->{ws_port}" . ($target // '');
 }
 
 =head2 $node->wait_ready($seconds), $node->wait_unready($seconds)

@@ -1,21 +1,26 @@
-// A client on the npm package "ws": what a user of the API would write.
+// A client on the package "ws" (of npm, or Debian's node-ws): what a user of the
+// API would write.
 //
-//   node client.mjs URL [channel...]
+//   node client.js URL [channel...]
 //
 // Subscribes to the channels, and prints a line of JSON for everything that
-// happens: {"open":...}, {"message":...}, {"ping":...}, {"close":...},
+// happens: {"open":..., "protocol":...}, {"message":...}, {"ping":...}, {"close":...},
 // {"refused":...}.  Lines on standard input are sent as text; the line "." and
-// the end of the input close the connection.
+// the end of the input close the connection.  QUIZRT_PROTOCOLS, a list with
+// commas, is offered as subprotocols.
 
-import { createInterface } from 'node:readline';
-import WebSocket from 'ws';
+'use strict';
+
+const { createInterface } = require('node:readline');
+const WebSocket = require('ws');
 
 const [url, ...channels] = process.argv.slice(2);
-const socket = new WebSocket(url, { handshakeTimeout: 10000 });
+const protocols = (process.env.QUIZRT_PROTOCOLS || '').split(',').filter(Boolean);
+const socket = new WebSocket(url, protocols, { handshakeTimeout: 10000 });
 const tell = (event) => console.log(JSON.stringify(event));
 
 socket.on('open', () => {
-	tell({ open: socket.extensions });
+	tell({ open: socket.extensions, protocol: socket.protocol });
 	if (channels.length > 0)
 		socket.send(JSON.stringify({ action: 'subscribe', subscriptions: channels }));
 	const close = () => socket.close(1000, 'good-bye');
