@@ -221,19 +221,25 @@ DECLARE
 	event text := quizrt.quiz_term('attempts', 'event_id');
 	its_attempt text;
 	its_answers text;
+	watched text[] := quizrt.quiz_tracked(role, columns);
 BEGIN
+	/* evaluated for every update if it is an expression: not worth that */
+	IF role = 'attempts'
+		AND quizrt.column_number(relation, columns ->> 'alias') IS NOT NULL THEN
+		watched := watched || 'alias'::text;
+	END IF;
 	SELECT array_agg(coalesce(quizrt.column_number(relation,
 				CASE role WHEN 'related' THEN f.name ELSE columns ->> f.name END),
 			CASE WHEN columns ->> f.name IS NULL THEN -1 ELSE 0 END)::int2
 			ORDER BY f.n)
 	INTO tracked
-	FROM unnest(quizrt.quiz_tracked(role, columns)) WITH ORDINALITY AS f(name, n);
+	FROM unnest(watched) WITH ORDINALITY AS f(name, n);
 	IF 0 = ANY (tracked) THEN
 		SELECT format('SELECT %s FROM %s', string_agg(
 			quizrt.quiz_term(relation, role, columns, f.name), ', ' ORDER BY f.n),
 			this)
 		INTO fields
-		FROM unnest(quizrt.quiz_tracked(role, columns)) WITH ORDINALITY AS f(name, n);
+		FROM unnest(watched) WITH ORDINALITY AS f(name, n);
 	END IF;
 	depends := ARRAY(SELECT a.relation FROM quizrt.attachments AS a);
 
