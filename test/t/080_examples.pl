@@ -11,7 +11,8 @@ use QuizRT::Test;
 use Test::More;
 
 my $top  = "$FindBin::Bin/../..";
-my $node = QuizRT::Cluster->create('main', no_tables => 1);
+my $node = QuizRT::Cluster->create('main', no_tables => 1,
+	init => { allows_streaming => 'logical' });
 
 # Each says how its application writes, and what the ids are on the wire.
 my %examples = (
@@ -244,6 +245,80 @@ sub soft_deletes
 	return;
 }
 
+# A dump has the attachments, and what it restores tells nobody.
+sub dump_and_restore
+{
+	my $query = 'SELECT relation, role, columns FROM quizrt.attachments ORDER BY relation::text, role';
+	my ($dump, $before);
+
+	note 'dump and restore';
+	$node->sql(slurp_file("$top/examples/exams/schema.sql"));
+	$node->sql($examples{exams}{data});
+	$node->sql(slurp_file("$top/examples/exams/attach.sql"));
+	$node->sql($examples{exams}{start});
+	$before = $node->sql($query);
+	$dump   = $node->basedir . '/dump';
+	command_ok(
+		[ 'pg_dump', '-d', $node->connstr($QuizRT::Cluster::database), '-Fc', '-f', $dump ],
+		'it is dumped');
+	$node->safe_psql('postgres', 'CREATE DATABASE restored');
+	command_ok([ 'pg_restore', '-d', $node->connstr('restored'), $dump ],
+		'it is restored');
+	is($node->safe_psql('restored', $query),
+		$before, 'the tables are attached as before');
+	is($node->safe_psql('restored', 'SELECT count(*) FROM exams.sitting'),
+		1, 'with their rows');
+	$node->sql('SELECT quizrt.detach(relation) FROM quizrt.attachments');
+	$node->sql(
+		'SET client_min_messages = warning; DROP SCHEMA exams CASCADE');
+	return;
+}
+
+# What a subscriber of logical replication applies was told of elsewhere.
+sub replicate
+{
+	my $elsewhere = 'elsewhere';
+	my $connection =
+	  'host=' . $node->host . ' port=' . $node->port . " dbname=$elsewhere";
+
+	note 'logical replication';
+	$node->safe_psql('postgres', "CREATE DATABASE $elsewhere");
+	$node->safe_psql($elsewhere, slurp_file("$top/examples/live-quiz/schema.sql"));
+	$node->sql(slurp_file("$top/examples/live-quiz/schema.sql"));
+	$node->sql($examples{'live-quiz'}{data});
+	$node->sql(slurp_file("$top/examples/live-quiz/attach.sql"));
+	$node->safe_psql($elsewhere,
+		"CREATE PUBLICATION p FOR TABLE live.players;"
+		  . " SELECT pg_create_logical_replication_slot('s', 'pgoutput')");
+	$node->sql("CREATE SUBSCRIPTION s CONNECTION '$connection' PUBLICATION p"
+		  . " WITH (create_slot = false, slot_name = 's', copy_data = false)");
+
+	my $before = $node->sql('SELECT coalesce(max(seq), 0) FROM quizrt.recent_events');
+
+	$node->safe_psql($elsewhere,
+		'ALTER TABLE live.players DROP CONSTRAINT players_game_fkey;'
+		  . $examples{'live-quiz'}{start});
+	ok( $node->wait_until(
+			sub { $node->sql('SELECT count(*) FROM live.players') == 1 }, 60),
+		'a row is replicated');
+	is( $node->sql("SELECT count(*) FROM quizrt.recent_events WHERE seq > $before"),
+		0, 'and told to nobody');
+	$node->sql('ALTER TABLE live.players ENABLE ALWAYS TRIGGER "0_quizrt_change"');
+	$node->safe_psql($elsewhere,
+		"INSERT INTO live.players (game, nickname) VALUES (1, 'Bob')");
+	ok( $node->wait_until(
+			sub {
+				$node->sql("SELECT count(*) FROM quizrt.recent_events"
+					  . " WHERE seq > $before AND event = 'attempt_quiz'") == 1;
+			},
+			60),
+		'unless it is asked for');
+	$node->sql('DROP SUBSCRIPTION s');
+	return;
+}
+
 run_example($_) foreach 'moodle', 'live-quiz', 'exams';
+dump_and_restore();
+replicate();
 
 done_testing();
