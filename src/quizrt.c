@@ -32,6 +32,19 @@ PG_MODULE_MAGIC;
 
 void		_PG_init(void);
 
+/* Say so at once where the server has no room for all of us. */
+static void
+check_worker_processes(void)
+{
+	int			needed = 1 + quizrt_gateways + quizrt_query_workers;
+
+	if (needed > max_worker_processes)
+		ereport(WARNING,
+				(errmsg("quizrt needs %d worker processes, and max_worker_processes is %d",
+						needed, max_worker_processes),
+				 errhint("Increase max_worker_processes, or decrease quizrt.gateways and quizrt.query_workers.")));
+}
+
 void
 _PG_init(void)
 {
@@ -40,6 +53,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
+	check_worker_processes();
 	SharedAddPart(&processes_part);
 	SharedAddPart(&ring_part);
 	SharedAddPart(&mailbox_part);

@@ -76,6 +76,12 @@ EventTextOf(const char *text)
 	return result;
 }
 
+static inline bool
+EventTextEquals(EventText a, EventText b)
+{
+	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
+}
+
 /* Append the encoded event.  Throws only where StringInfo does. */
 extern void EventEncode(StringInfo buffer, const Event *event);
 

@@ -26,6 +26,7 @@ typedef struct Processes
 	pg_atomic_uint32 database_state;
 	pg_atomic_uint32 draining;
 	pg_atomic_uint64 listening; /* a bit for each gateway */
+	pg_atomic_uint64 attentive; /* likewise */
 	pg_atomic_uint64 last_connection_id;
 } Processes;
 
@@ -58,6 +59,7 @@ processes_attach(void *memory, bool initialize)
 	pg_atomic_init_u32(&processes->database_state, DATABASE_STARTING);
 	pg_atomic_init_u32(&processes->draining, 0);
 	pg_atomic_init_u64(&processes->listening, 0);
+	pg_atomic_init_u64(&processes->attentive, 0);
 	pg_atomic_init_u64(&processes->last_connection_id, 0);
 }
 
@@ -164,15 +166,40 @@ ProcessCount(ProcessKind kind)
 	return running;
 }
 
+/* Full barriers, both. */
+static void
+set_bit(pg_atomic_uint64 *bits, int number, bool on)
+{
+	uint64		bit = UINT64CONST(1) << number;
+
+	if (on)
+		pg_atomic_fetch_or_u64(bits, bit);
+	else
+		pg_atomic_fetch_and_u64(bits, ~bit);
+}
+
 void
 ListeningSet(int gateway, bool listening)
 {
-	uint64		bit = UINT64CONST(1) << gateway;
+	set_bit(&processes->listening, gateway, listening);
+}
 
-	if (listening)
-		pg_atomic_fetch_or_u64(&processes->listening, bit);
-	else
-		pg_atomic_fetch_and_u64(&processes->listening, ~bit);
+void
+AttentiveSet(int gateway, bool attentive)
+{
+	set_bit(&processes->attentive, gateway, attentive);
+}
+
+void
+AttentiveWake(void)
+{
+	uint64		bits = pg_atomic_read_u64(&processes->attentive);
+
+	while (bits != 0)
+	{
+		ProcessWake(PROCESS_GATEWAY, pg_rightmost_one_pos64(bits));
+		bits &= bits - 1;
+	}
 }
 
 int

@@ -61,6 +61,16 @@ extern int	ProcessCount(ProcessKind kind);
 extern void ListeningSet(int gateway, bool listening);
 extern int	ListeningCount(int except);
 
+/*
+ * Whether a gateway has clients.  One that has none is not woken for what is
+ * committed.  After saying that it has some it must look at the ring once
+ * more before it sleeps.
+ */
+extern void AttentiveSet(int gateway, bool attentive);
+
+/* Wake the gateways that have clients.  Never fails or waits. */
+extern void AttentiveWake(void);
+
 /* The state of the database side, set by launcher and query workers. */
 extern void DatabaseStateSet(DatabaseState state);
 extern DatabaseState DatabaseStateGet(void);

@@ -270,8 +270,7 @@ RingFinish(RingSeq seq, bool committed)
 	if (pg_atomic_read_u64(&ring->tail) > seq)
 		ask_for_resync(seq);
 	pg_memory_barrier();
-	for (int i = 0; i < quizrt_gateways; i++)
-		ProcessWake(PROCESS_GATEWAY, i);
+	AttentiveWake();
 }
 
 /* The reader may have skipped what is below its position. */
@@ -354,6 +353,12 @@ RingMark(RingSeq seq)
 	if (state == STATE(seq, MARK_ABORTED))
 		return RING_ABORTED;
 	return RING_UNDECIDED;
+}
+
+bool
+RingMarkGone(RingSeq seq)
+{
+	return pg_atomic_read_u64(&slot_of(seq)->state) >> MARK_BITS != seq;
 }
 
 /* By the transaction's status, where there is no mark. */

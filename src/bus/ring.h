@@ -100,6 +100,12 @@ extern bool RingResyncRequested(int gateway);
 extern RingFate RingMark(RingSeq seq);
 
 /*
+ * Has the entry's place been taken, so that it will have no mark if it has
+ * none yet?
+ */
+extern bool RingMarkGone(RingSeq seq);
+
+/*
  * What became of an entry's transaction.  "oldest" is an xid that is not
  * newer than any the caller still asks about.  Can throw: see ring.c.
  */

@@ -369,9 +369,9 @@ static Frame *
 word(const Event *event, EventText topic)
 {
 	FramePiece	pieces[] = {
-		{"{\"event\":\"", 10},
+		FRAME_LITERAL("{\"event\":\""),
 		{event->slug.bytes, event->slug.length},
-		{"\",", 2},
+		FRAME_LITERAL("\","),
 		{event->data.bytes + 1, event->data.length - 1}
 	};
 

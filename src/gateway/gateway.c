@@ -128,6 +128,7 @@ leave(int code, Datum number)
 	}
 	CounterAdd(COUNTER_SUBSCRIPTIONS, -TopicsSubscriptions());
 	ListeningSet(gateway_number, false);
+	AttentiveSet(gateway_number, false);
 	MailboxForgetGateway(gateway_number);
 	ProcessLeave(PROCESS_GATEWAY, gateway_number);
 }
@@ -239,6 +240,24 @@ sleep_until(TimeMs due)
 	WaitEventSetWait(wait_set, timeout, &event, 1, wait_event);
 }
 
+/*
+ * Writers wake us only while we have clients.  True: we have the first ones,
+ * and what was committed before the writers knew has to be read.
+ */
+static bool
+tell_writers(void)
+{
+	static bool attentive = false;
+	bool		clients = connection_count[CONNECTION_ASKING] > 0 ||
+		connection_count[CONNECTION_OPEN] > 0;
+
+	if (clients == attentive)
+		return false;
+	attentive = clients;
+	AttentiveSet(gateway_number, clients);
+	return clients;
+}
+
 /* One turn; returns when the next has to begin at the latest. */
 static TimeMs
 turn(void)
@@ -263,7 +282,7 @@ turn(void)
 	ConnectionsReap();
 	MemoryContextReset(turn_context);
 
-	if (more)
+	if (tell_writers() || more)
 		return gateway_now;
 	return Min(due, Min(timers, listeners));
 }

@@ -197,7 +197,7 @@ replay(void *context, const Event *event)
 
 	if (!CredentialEndedBy(at->connection, at->handle, event) &&
 		event->kind == EVENT_UPDATE && event->ntopics > 0 &&
-		at->topic.length > 0 && TextEquals(event->topics[0], at->topic))
+		at->topic.length > 0 && EventTextEquals(event->topics[0], at->topic))
 		replay_update(at->connection, event, at->topic);
 	return at->connection->state == CONNECTION_OPEN;
 }

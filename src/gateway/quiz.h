@@ -150,15 +150,9 @@ QuizChannelType(EventText topic)
 }
 
 static inline bool
-TextEquals(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-static inline bool
 TextIs(EventText text, const char *word)
 {
-	return TextEquals(text, EventTextOf(word));
+	return EventTextEquals(text, EventTextOf(word));
 }
 
 #endif							/* QUIZRT_QUIZ_H */

@@ -120,7 +120,7 @@ revoke_unless_owner(Subscription *grant, Connection *connection,
 	const Event *event = context;
 	QuizSession *session = connection->session;
 
-	if (!TextEquals(event->slug, EventTextOf(session->owner)))
+	if (!EventTextEquals(event->slug, EventTextOf(session->owner)))
 		QuizRevokeGrant(connection, grant);
 }
 

@@ -104,7 +104,7 @@ names_topic(const Event *event, EventText topic)
 {
 	for (int i = 0; i < event->ntopics; i++)
 	{
-		if (TextEquals(event->topics[i], topic))
+		if (EventTextEquals(event->topics[i], topic))
 			return true;
 	}
 	return false;

@@ -520,9 +520,9 @@ static Frame *
 word(const Event *event, EventText topic)
 {
 	FramePiece	pieces[] = {
-		{"{\"type\":\"", 9},
+		FRAME_LITERAL("{\"type\":\""),
 		{event->slug.bytes, event->slug.length},
-		{"\",", 2},
+		FRAME_LITERAL("\","),
 		{event->data.bytes + 1, event->data.length - 1}
 	};
 

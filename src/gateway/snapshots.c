@@ -61,18 +61,12 @@ hash_topic(EventText topic)
 	return hash_bytes((const unsigned char *) topic.bytes, (int) topic.length);
 }
 
-static inline bool
-equal_topics(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 #define SH_PREFIX inquiry_table
 #define SH_ELEMENT_TYPE InquirySlot
 #define SH_KEY_TYPE EventText
 #define SH_KEY topic
 #define SH_HASH_KEY(table, key) hash_topic(key)
-#define SH_EQUAL(table, a, b) equal_topics(a, b)
+#define SH_EQUAL(table, a, b) EventTextEquals(a, b)
 #define SH_STORE_HASH
 #define SH_GET_HASH(table, slot) (slot)->hash
 #define SH_SCOPE static inline

@@ -9,8 +9,9 @@
  * newest to the oldest and delivered from the oldest to the newest; ring.c
  * says why that is exact.  Asking for a transaction's status costs a lock, so
  * it is asked only where it matters: for an entry without a mark that stands
- * before one that is delivered, or when somebody must know (StreamCatchUp).
- * Otherwise the mark is on its way, and wakes us.
+ * before one that is delivered, where its place for a mark has been taken by
+ * another entry, or when somebody must know (StreamCatchUp).  Otherwise the
+ * mark is on its way, and wakes us.
  *
  * Joining an answer from the database
  *
@@ -43,6 +44,7 @@
 #include "access/transam.h"
 #include "common/counters.h"
 #include "common/settings.h"
+#include "gateway/connection.h"
 #include "gateway/events.h"
 #include "gateway/guard.h"
 #include "gateway/stream.h"
@@ -341,7 +343,7 @@ resolve_one(const RingEntry *entry, Resolving *pass)
 {
 	RingFate	fate = RingMark(entry->seq);
 
-	if (fate == RING_UNDECIDED && pass->ask)
+	if (fate == RING_UNDECIDED && (pass->ask || RingMarkGone(entry->seq)))
 	{
 		if (!TransactionIdIsValid(pass->oldest))
 			pass->oldest = oldest_xid();
@@ -451,6 +453,9 @@ resolve_and_deliver(bool ask)
 static void
 lost(void)
 {
+	/* Without clients nobody wakes us, and nobody misses anything. */
+	if (connection_count[CONNECTION_OPEN] == 0 && dlist_is_empty(&marks))
+		return;
 	CounterAdd(COUNTER_RING_OVERRUNS, 1);
 	StreamBreakMarks();
 	EventsLost();

@@ -35,18 +35,12 @@ hash_name(EventText name)
 	return hash_bytes((const unsigned char *) name.bytes, (int) name.length);
 }
 
-static inline bool
-equal_names(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 #define SH_PREFIX topic_table
 #define SH_ELEMENT_TYPE TopicSlot
 #define SH_KEY_TYPE EventText
 #define SH_KEY name
 #define SH_HASH_KEY(table, key) hash_name(key)
-#define SH_EQUAL(table, a, b) equal_names(a, b)
+#define SH_EQUAL(table, a, b) EventTextEquals(a, b)
 #define SH_STORE_HASH
 #define SH_GET_HASH(table, slot) (slot)->hash
 #define SH_SCOPE static inline
@@ -172,7 +166,7 @@ SubscriptionFind(dlist_head *list, EventText topic)
 	{
 		Subscription *at = dlist_container(Subscription, node, iter.cur);
 
-		if (equal_names(TopicName(at->topic), topic))
+		if (EventTextEquals(TopicName(at->topic), topic))
 			return at;
 	}
 	return NULL;

@@ -154,12 +154,6 @@ split_topic(EventText topic, EventText *type, EventText *id)
 	return true;
 }
 
-static bool
-same_text(EventText a, EventText b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 /* A row says to which quiz a channel belongs, and whose that is. */
 static void
 take_owner(Channel *channels, int count, uint64 row)
@@ -177,7 +171,7 @@ take_owner(Channel *channels, int count, uint64 row)
 	channel = &channels[DatumGetInt64(ord) - 1];
 	if (channel->question.check_owner &&
 		(!QueryColumn(row, 3, &owner) ||
-		 !same_text(QueryUtf8(owner), channel->owner)))
+		 !EventTextEquals(QueryUtf8(owner), channel->owner)))
 		return;
 	channel->answer.quiz = QueryUtf8(quiz);
 	channel->answer.verdict = CHANNEL_GRANTED;
@@ -255,7 +249,7 @@ snapshot_query(EventText type)
 {
 	for (int i = 0; i < lengthof(snapshots); i++)
 	{
-		if (same_text(type, EventTextOf(snapshots[i].type)))
+		if (EventTextEquals(type, EventTextOf(snapshots[i].type)))
 			return &snapshots[i].query;
 	}
 	return NULL;

@@ -61,7 +61,7 @@
  * the ring. */
 #define MAX_FOUND			1000
 #define MAX_BATCH			100
-#define EVENTS_OF_ATTEMPT	2048
+#define EVENTS_OF_ATTEMPT	1024
 
 /* What was found is looked up again when it is older than this. */
 #define FOUND_VALID_MS		1000

@@ -104,6 +104,27 @@ static const Algorithm algorithms[] = {
 #define RTLD_DEEPBIND 0
 #endif
 
+#define OPEN_FLAGS	(RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND)
+
+/*
+ * AddressSanitizer's dlopen() ends the process where it is given
+ * RTLD_DEEPBIND, as memory could be allocated by one malloc and freed by the
+ * other.  What libjwt allocates it frees itself, so libc's own dlopen() does.
+ */
+static void *
+open_library(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	void	   *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+	void	   *(*real_dlopen) (const char *, int) =
+		libc == NULL ? NULL : dlsym(libc, "dlopen");
+
+	if (real_dlopen != NULL)
+		return real_dlopen(LIBJWT_SONAME, OPEN_FLAGS);
+#endif
+	return dlopen(LIBJWT_SONAME, OPEN_FLAGS);
+}
+
 static struct
 {
 	bool		tried;
@@ -121,7 +142,7 @@ load_library(void)
 	if (libjwt.tried)
 		return libjwt.free != NULL;
 	libjwt.tried = true;
-	library = dlopen(LIBJWT_SONAME, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+	library = open_library();
 	if (library != NULL)
 	{
 		libjwt.decode = dlsym(library, "jwt_decode");

@@ -368,7 +368,8 @@ DeflatedFrame(Frame *frame, int window_bits)
 	FramePiece	payload = FramePayload(frame);
 
 	if (payload.length < MIN_PAYLOAD || payload.length > MAX_PAYLOAD ||
-		payload.length > (size_t) 1 << window_bits)
+		(window_bits < MAX_WINDOW_BITS &&
+		 payload.length > (size_t) 1 << window_bits))
 		return frame;
 	if (!frame->deflate_tried)
 	{

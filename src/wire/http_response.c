@@ -57,6 +57,7 @@ HttpReason(int status)
 	}
 }
 
+/* What we answer is true for now, and never anything but what it says. */
 static void
 append_head(StringInfo buffer, int status, const char *content_type,
 			size_t length)
@@ -65,7 +66,9 @@ append_head(StringInfo buffer, int status, const char *content_type,
 					 "HTTP/1.1 %d %s\r\n"
 					 "Content-Type: %s\r\n"
 					 "Content-Length: %zu\r\n"
-					 "Connection: close\r\n",
+					 "Connection: close\r\n"
+					 "Cache-Control: no-store\r\n"
+					 "X-Content-Type-Options: nosniff\r\n",
 					 status, HttpReason(status), content_type, length);
 }
 

@@ -437,9 +437,7 @@ my $several = QuizRT::Cluster->create(
 
 	kill 'TERM', $pid;
 	$several->wait_new_pid('gateway 1', $pid);
-	my @left = grep {
-		eval { $_->wait_for(sub { $_->{event} eq 'heartbeat' }); 1 }
-	} @clients;
+	my @left = grep { my $at = $_; eval { $at->ping } } @clients;
 	my $count;
 
 	$several->wait_until(
@@ -450,6 +448,21 @@ my $several = QuizRT::Cluster->create(
 		}) if @left;
 	pass('a gateway that ends takes its clients with it: ' . @left);
 }
+
+note 'without the database';
+
+$several->reconfigure('quizrt.dashboard_multi_tenant' => 'on');
+$several->sql('DROP EXTENSION quizrt');
+$several->wait_unready;
+is_refused(QuizRT::Client->attempt($several->url($path . $_)),
+	503, 'Temporarily unavailable', "nobody can be asked, with '$_'")
+  foreach '', '?token=' . jwt({ tenant => 'a' });
+$several->reconfigure('quizrt.dashboard_multi_tenant' => 'off');
+$several->wait_until(
+	sub {
+		QuizRT::Client->attempt($several->url($path))->{status} == 101;
+	});
+pass('where nobody is asked it serves');
 
 note 'switched off';
 

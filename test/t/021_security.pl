@@ -657,6 +657,44 @@ $key = new_key($limited);
 	pass('without a limit');
 }
 
+note 'without the database';
+
+{
+	$limited->reconfigure('quizrt.system_status_interval' => '300ms');
+	$limited->sql(q(SELECT quizrt.system_status('{"health":"degraded"}')));
+
+	my $watching = connect_to($limited, "/ws/system?api_key=$key");
+
+	is($watching->expect_json->{data}{health}, 'degraded', 'a report');
+	$limited->sql('DROP EXTENSION quizrt');
+	$limited->wait_unready;
+	foreach my $path ('/ws/events', '/ws/system')
+	{
+		is_refused(
+			QuizRT::Client->attempt($limited->url("$path?api_key=$key")),
+			503, 'Temporarily unavailable', "$path: nobody can be asked");
+	}
+	$watching->expect_json foreach 1 .. 3;
+	is($watching->expect_json->{data}{health},
+		'degraded', 'who is there is told again what was reported last');
+	$limited->reconfigure('quizrt.security_api_key_enabled' => 'off');
+	$limited->restart;
+
+	my $client;
+
+	$limited->wait_until(
+		sub {
+			$client = eval { connect_to($limited, '/ws/system') };
+			return $client && $client->expect_json->{data}{health} eq 'unhealthy';
+		});
+	pass('where nothing is known any more: unhealthy');
+	$limited->sql('CREATE EXTENSION quizrt');
+	$limited->wait_ready;
+	is($client->wait_for(sub { ($_->{data}{health} // '') eq 'healthy' })
+		  ->{data}{gpu}{temperature},
+		undef, 'and healthy again');
+}
+
 note 'no secrets in the log';
 
 unlike($_->log_text, qr/\Q$key\E/, 'no key in the log of ' . $_->name)

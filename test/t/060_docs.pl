@@ -47,9 +47,6 @@ note 'links';
 {
 	my @broken;
 
-	# Pages that are written beside this one: checked as soon as they are there.
-	my $elsewhere =
-	  qr/(?:performance|dialects|deadlines|conformance-dashboard-security)\.md$/;
 
 	foreach my $page (glob "$top/README.md $top/docs/*.md")
 	{
@@ -60,7 +57,6 @@ note 'links';
 			my $path = $file eq '' ? $page : "$directory/$file";
 
 			next if $target =~ /^https?:/;
-			next if !-e $path && $file =~ /$elsewhere/;
 			push @broken, "$page: $target" and next if !-e $path;
 			push @broken, "$page: $target"
 			  if $anchor ne '' && !grep { $_ eq $anchor } anchors($path);

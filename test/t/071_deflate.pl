@@ -249,7 +249,7 @@ SKIP:
 		],
 		'<', \$in, '>', \$out, IPC::Run::timeout(60));
 
-	$run->pump until $out =~ s/^\{"open":"(.*?)"\}\n//;
+	$run->pump until $out =~ s/^\{"open":"([^"]*)".*\}\n//;
 	is($1, 'permessage-deflate', 'ws: negotiated');
 	$run->pump until $out =~ s/^.*"subscribed".*\n//m;
 	publish(30000);

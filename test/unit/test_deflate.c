@@ -196,8 +196,11 @@ test_compressing(void)
 	ok(is_deflated(frame, 9, true), "for one that just suffices it is");
 	FrameRelease(frame);
 	frame = FrameFromText(text, 200000);
-	frame->exempt = true;
-	ok(is_deflated(frame, 15, false), "longer than any window");
+	ok(is_deflated(frame, 14, false), "longer than a window that was asked for");
+	ok(is_deflated(frame, 15, true), "longer than ours");
+	FrameRelease(frame);
+	frame = FrameFromText(text, 256 * 1024 + 1);
+	ok(is_deflated(frame, 15, false), "one that takes too long is left alone");
 	FrameRelease(frame);
 	frame = FrameFromText(text, 30000);
 	frame->exempt = true;

@@ -29,7 +29,8 @@ static void
 test_errors(void)
 {
 #define COMMON(length) "Content-Type: application/json\r\n" \
-	"Content-Length: " length "\r\nConnection: close\r\n"
+	"Content-Length: " length "\r\nConnection: close\r\n" \
+	"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 
 	is_error(400, "a \"b\"\n", false, false,
 			 "HTTP/1.1 400 Bad Request\r\n" COMMON("21")
@@ -86,7 +87,9 @@ main(void)
 	resetStringInfo(&buffer);
 	HttpAppendResponse(&buffer, 200, "text/plain", "ok\n", 3);
 	is_text(buffer.data, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-			"Content-Length: 3\r\nConnection: close\r\n\r\nok\n", "response");
+			"Content-Length: 3\r\nConnection: close\r\n"
+			"Cache-Control: no-store\r\n"
+			"X-Content-Type-Options: nosniff\r\n\r\nok\n", "response");
 
 	pfree(buffer.data);
 	is_number(ArenaUsed(), 0, "nothing stays allocated");

@@ -54,7 +54,8 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 =head2 QuizRT::Client->dial($url, %options)
 
 Connects without saying anything.  Options: C<unix>, C<ca> (a file of
-certificates to verify the server against; else it isn't verified).
+certificates to verify the server against; else it isn't verified), C<before>
+(bytes to send before anything else, TLS included).
 
 =cut
 
@@ -94,6 +95,7 @@ sub dial
 	  unless $self->{socket};
 	setsockopt($self->{socket}, IPPROTO_TCP, TCP_NODELAY, 1)
 	  unless defined $options{unix};
+	syswrite $self->{socket}, $options{before} if defined $options{before};
 	$self->_start_tls($host, $options{ca}) if $tls;
 	$self->{socket}->blocking(0);
 	return $self;
