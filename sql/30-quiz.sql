@@ -157,12 +157,17 @@ BEGIN
 END
 $$;
 
-/* The members that every message about an attempt begins with. */
+/*
+ * The members that every message about an attempt begins with.  All ids are
+ * strings on the wire, whatever they are in the tables, but those of quizzes.
+ */
 CREATE FUNCTION quizrt.quiz_head() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT string_agg(format('%s AS %I',
+	RETURN (SELECT string_agg(format(CASE WHEN f.name IN ('attempt_id',
+				'participant_id', 'event_id')
+			THEN '(%s)::text AS %I' ELSE '%s AS %I' END,
 			quizrt.quiz_term('attempts', f.name), f.name), ', ' ORDER BY f.n)
 		FROM unnest('{attempt_id,participant_id,alias,quiz_id,event_id}'::text[])
 			WITH ORDINALITY AS f(name, n));
@@ -216,19 +221,25 @@ DECLARE
 	event text := quizrt.quiz_term('attempts', 'event_id');
 	its_attempt text;
 	its_answers text;
+	watched text[] := quizrt.quiz_tracked(role, columns);
 BEGIN
+	/* evaluated for every update if it is an expression: not worth that */
+	IF role = 'attempts'
+		AND quizrt.column_number(relation, columns ->> 'alias') IS NOT NULL THEN
+		watched := watched || 'alias'::text;
+	END IF;
 	SELECT array_agg(coalesce(quizrt.column_number(relation,
 				CASE role WHEN 'related' THEN f.name ELSE columns ->> f.name END),
 			CASE WHEN columns ->> f.name IS NULL THEN -1 ELSE 0 END)::int2
 			ORDER BY f.n)
 	INTO tracked
-	FROM unnest(quizrt.quiz_tracked(role, columns)) WITH ORDINALITY AS f(name, n);
+	FROM unnest(watched) WITH ORDINALITY AS f(name, n);
 	IF 0 = ANY (tracked) THEN
 		SELECT format('SELECT %s FROM %s', string_agg(
 			quizrt.quiz_term(relation, role, columns, f.name), ', ' ORDER BY f.n),
 			this)
 		INTO fields
-		FROM unnest(quizrt.quiz_tracked(role, columns)) WITH ORDINALITY AS f(name, n);
+		FROM unnest(watched) WITH ORDINALITY AS f(name, n);
 	END IF;
 	depends := ARRAY(SELECT a.relation FROM quizrt.attachments AS a);
 
@@ -270,7 +281,7 @@ BEGIN
 		finish := format(
 			'SELECT %1$s, totals.answered_count, '
 			'floor(extract(epoch FROM (%2$s) - (%3$s)) * 1000)::bigint AS time_taken_ms, '
-			'%4$s AS attempt_id, %5$s AS quiz_id, %6$s AS event_id, '
+			'(%4$s)::text AS attempt_id, %5$s AS quiz_id, (%6$s)::text AS event_id, '
 			'coalesce(%7$s, ''submitted'') AS reason, totals.score, '
 			'totals.answered_count, %2$s AS submitted_at FROM %8$s %9$s',
 			quizrt.quiz_head(), quizrt.quiz_term(role, 'submitted_at'),
@@ -314,7 +325,9 @@ BEGIN
 		SELECT format('SELECT %s, %s, CASE WHEN $1 <> ''0''::xid THEN '
 			'(SELECT ARRAY[count(*), count(*) FILTER '
 			'(WHERE answer.xmin = $1 AND answer.cmin = $2)] FROM %s) END FROM %s',
-			quizrt.quiz_head(), string_agg(format('%s AS %I',
+			quizrt.quiz_head(), string_agg(format(CASE WHEN f.name IN
+				('question_id', 'answer_id') THEN '(%s)::text AS %I'
+				ELSE '%s AS %I' END,
 				CASE f.name WHEN 'answered_count' THEN 'NULL::bigint'
 				ELSE quizrt.quiz_term(relation, role, columns, f.name) END,
 				f.name), ', ' ORDER BY f.n), its_answers, its_attempt)

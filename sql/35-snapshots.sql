@@ -82,7 +82,7 @@ $$;
 CREATE FUNCTION quizrt.end_of_attempt_query() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog
 AS $$
-SELECT format('SELECT %1$s AS attempt_id, %2$s AS quiz_id, %3$s AS event_id, '
+SELECT format('SELECT (%1$s)::text AS attempt_id, %2$s AS quiz_id, (%3$s)::text AS event_id, '
 	'coalesce(%4$s, ''submitted'') AS reason, totals.score, '
 	'totals.answered_count, %5$s AS submitted_at '
 	'FROM %6$s %7$s WHERE %8$s AND (%5$s) IS NOT NULL',

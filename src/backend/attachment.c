@@ -30,6 +30,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "backend/attach_check.h"
 #include "backend/attachment.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -319,12 +320,11 @@ AttachmentCheck(Oid function_owner, Relation relation, const char *role,
 											 columns);
 	AsOwner		saved;
 
+	BeginAs(function_owner, &saved);
+	AttachCheckFields(relation, attachment, role, columns);
+	EndAs(&saved);
 	BeginAs(attachment->owner, &saved);
-	for (int i = 0; i < QUERY_COUNT; i++)
-	{
-		if (attachment->queries[i] != NULL)
-			prepare(attachment, (QuizQuery) i);
-	}
+	AttachCheckQueries(relation, attachment);
 	EndAs(&saved);
 	MemoryContextDelete(attachment->context);
 }

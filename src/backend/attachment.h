@@ -121,7 +121,7 @@ extern bool AttachmentIsBroken(const TriggerData *trigger);
  */
 extern bool AttachmentLockIsSafe(Attachment *attachment);
 
-/* Prepare all queries of an attachment that is being made, or throw. */
+/* Throw an error if a table can't be attached so: attach_check.c. */
 extern void AttachmentCheck(Oid function_owner, Relation relation,
 							const char *role, const char *columns);
 

@@ -61,6 +61,7 @@ char	   *quizrt_jwt_issuer;
 char	   *quizrt_jwt_audience;
 int			quizrt_jwt_leeway = 0;
 bool		quizrt_enforce_expiry = false;
+bool		quizrt_publish_changes = true;
 int			quizrt_ping_interval = 5000;
 int			quizrt_pong_timeout = 10000;
 int			quizrt_closed_attempt_timeout = 60000;
@@ -389,6 +390,16 @@ define_credentials(void)
 }
 
 static void
+define_publishing(void)
+{
+	DefineCustomBoolVariable("quizrt.publish",
+							 "Tell of the changes that this session or transaction makes.",
+							 NULL, &quizrt_publish_changes,
+							 quizrt_publish_changes, PGC_USERSET, 0, NULL,
+							 NULL, NULL);
+}
+
+static void
 define_dialects(void)
 {
 	define_int("quizrt.ping_interval",
@@ -457,6 +468,7 @@ SettingsDefine(bool preloaded)
 	define_server(restart);
 	define_limits(restart);
 	define_credentials();
+	define_publishing();
 	define_dialects();
 	MarkGUCPrefixReserved("quizrt");
 }

@@ -53,6 +53,9 @@ extern int	quizrt_send_timeout;
 extern int	quizrt_close_timeout;
 extern int	quizrt_shutdown_timeout;
 
+/* Do row triggers send anything?  Each session's and transaction's choice. */
+extern bool quizrt_publish_changes;
+
 /* Bounds of what crosses processes */
 extern int	quizrt_ring_size;		/* kB, needs a restart */
 extern int	quizrt_max_event_size;	/* bytes */

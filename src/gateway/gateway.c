@@ -91,11 +91,16 @@ GatewaysRegister(void)
  * Start and end
  */
 
-/* As many clients as the machine lets one process have. */
+/*
+ * As many clients as the machine lets one process have, but for some
+ * descriptors that are kept for what must go on: shared memory is mapped by
+ * one, and answers come in it.
+ */
 static void
 raise_descriptor_limit(void)
 {
 	struct rlimit limit;
+	int64		clients;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
@@ -107,10 +112,14 @@ raise_descriptor_limit(void)
 		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
 			limit = raised;
 	}
+	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > PG_INT32_MAX)
+		limit.rlim_cur = PG_INT32_MAX;
+	clients = Max((int64) limit.rlim_cur - OTHER_DESCRIPTORS,
+				  (int64) limit.rlim_cur / 2);
+	ListenersSetCapacity((int) clients);
 	ereport(LOG,
 			(errmsg("quizrt gateway %d can hold %lld clients",
-					gateway_number + 1,
-					(long long) limit.rlim_cur - OTHER_DESCRIPTORS),
+					gateway_number + 1, (long long) clients),
 			 errdetail("The limit on open files of this process is %lld.",
 					   (long long) limit.rlim_cur)));
 }

@@ -15,8 +15,9 @@
  * isn't listened on: better nobody is served than somebody in the clear.
  * Unix-domain sockets are always plain, as they don't leave the machine.
  *
- * Out of descriptors, accepting would be tried in vain in every turn, as the
- * client stays in the backlog: it pauses for a moment.
+ * Out of descriptors, or of those that clients may have, accepting would be
+ * tried in vain in every turn, as the client stays in the backlog: it pauses
+ * for a moment.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,6 +65,7 @@ static int	retry_after = FIRST_RETRY;
 static StringInfoData complaints;
 static char *last_complaints;
 static Timer accept_timer;
+static int	capacity = PG_INT32_MAX;
 
 static void
 resume_accepting(Timer *timer)
@@ -87,6 +89,22 @@ pause_accepting(void)
 	for (int i = 0; i < nlisteners; i++)
 		(void) PollerChange(listeners[i].fd, POLL_READ, 0, &listeners[i]);
 	TimerSet(&accept_timer, gateway_now + ACCEPT_PAUSE);
+}
+
+void
+ListenersSetCapacity(int connections)
+{
+	capacity = connections;
+}
+
+static bool
+has_capacity(void)
+{
+	int			held = 0;
+
+	for (int i = 0; i < CONNECTION_STATES; i++)
+		held += connection_count[i];
+	return held < capacity;
 }
 
 void
@@ -464,9 +482,13 @@ accept_some(Listener *listener)
 	{
 		struct sockaddr_storage peer = {0};
 		socklen_t	length = sizeof(peer);
-		int			fd = accept4(listener->fd, (struct sockaddr *) &peer,
-								 &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int			fd = -1;
 
+		if (has_capacity())
+			fd = accept4(listener->fd, (struct sockaddr *) &peer, &length,
+						 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		else
+			errno = EMFILE;
 		if (fd >= 0)
 		{
 			ConnectionAccept(fd, &peer);

@@ -11,6 +11,9 @@
 #include "gateway/poller.h"
 #include "gateway/timer.h"
 
+/* How many connections the process has descriptors for. */
+extern void ListenersSetCapacity(int connections);
+
 extern void ListenersInit(int gateway);
 
 /*

@@ -178,7 +178,7 @@ typedef struct Subscription
 	bool		live;			/* confirmed: updates may come */
 	bool		shown;			/* a snapshot has come */
 	bool		veiled;			/* a TRUNCATE hid its answers */
-	bool		owned;			/* something of its owner's time has come */
+	int64_t		since;			/* when it was confirmed, in ms since 1970 */
 	Clock		clocks[MAX_WRITERS];
 	Attempt    *attempts;
 	int			nattempts;

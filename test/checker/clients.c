@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "checker.h"
@@ -220,6 +221,15 @@ answered(Client *client, Subscription *subscription, SubscriptionState state)
 		client->asked = 0;
 }
 
+static int64_t
+milliseconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void
 confirmed(Client *client, Json names, bool subscribed)
 {
@@ -236,7 +246,10 @@ confirmed(Client *client, Json names, bool subscribed)
 		if (!subscribed)
 			forget_subscription(subscription);
 		else if (!subscription->live)
+		{
 			ModelForget(subscription);
+			subscription->since = milliseconds_now();
+		}
 		subscription->live = subscribed;
 	}
 }

@@ -102,7 +102,6 @@ ModelForget(Subscription *subscription)
 	subscription->nattempts = 0;
 	subscription->shown = false;
 	subscription->veiled = false;
-	subscription->owned = false;
 	subscription->mark = -1;
 	free(subscription->board);
 	subscription->board = NULL;
@@ -196,19 +195,17 @@ check_all_seen(Subscription *subscription, Json seen)
 /*
  * Nothing of another owner's time.  A snapshot that is shared may have been
  * made before the quiz came to us, so that some of the updates after it are
- * older: but none once there was one of our own time.
+ * older: but none is newer than our subscription.
  */
 static void
-check_owner(Subscription *subscription, Json owner, int writer,
-			int64_t number)
+check_owner(Subscription *subscription, Json data, int writer, int64_t number)
 {
-	bool		ours = JsonIs(owner, subscription->client->owner);
+	int64_t		at = JsonThousandths(JsonMember(data, "at")) / 1000;
 
-	if (!ours && (subscription->owned ||
-				  subscription->topic->kind == TOPIC_QUIZ))
+	if (!JsonIs(JsonMember(data, "owner"), subscription->client->owner) &&
+		(subscription->topic->kind == TOPIC_QUIZ || at > subscription->since))
 		VIOLATION(subscription, "tick %lld of writer %d is of another owner's"
 				  " time", (long long) number, writer);
-	subscription->owned = subscription->owned || ours;
 }
 
 static void
@@ -222,7 +219,7 @@ tick(Subscription *subscription, Json data)
 	if (JsonIsWord(JsonMember(data, "ghost"), "true"))
 		VIOLATION(subscription, "tick %lld of writer %d was rolled back",
 				  (long long) number, writer);
-	check_owner(subscription, JsonMember(data, "owner"), writer, number);
+	check_owner(subscription, data, writer, number);
 	if (clock->number > number || (clock->sure && clock->number == number &&
 								   !clock->due))
 		VIOLATION(subscription, "double: message of tick %lld of writer %d,"

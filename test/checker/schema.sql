@@ -73,7 +73,8 @@ BEGIN
 	LOOP
 		PERFORM quizrt.publish(channel, 'tick', format('{"topic":"%s",'
 			'"writer":%s,"quiz":%s,"number":%s,"owner":"%s","ghost":%s,'
-			'"seen":[%s]}', channel, w, q, n, owner, ghost::text, seen)::json);
+			'"at":%s,"seen":[%s]}', channel, w, q, n, owner, ghost::text,
+			floor(extract(epoch FROM clock_timestamp()) * 1000), seen)::json);
 	END LOOP;
 END
 $$;

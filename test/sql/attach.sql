@@ -34,6 +34,24 @@ SELECT FROM quizrt.attach_attempts('app.runs', '{"attempt_id": "id",
 SELECT FROM quizrt.attach_attempts('app.runs', '{"attempt_id": "id",
 	"quiz_id": "test", "participant_id": "user", "started_at": "begun",
 	"submitted_at": "done_at", "alias": "1); DROP TABLE app.replies; SELECT (1"}');
+-- a type that a message can't have, a column that isn't there, ids that can't be compared
+SELECT FROM quizrt.attach_attempts('app.runs', '{"attempt_id": "id",
+	"quiz_id": "test", "participant_id": "user", "started_at": "extract(epoch FROM attempt.begun)::bigint",
+	"submitted_at": "done_at", "alias": "''x''"}');
+SELECT FROM quizrt.attach_attempts('app.runs', '{"attempt_id": "id",
+	"quiz_id": "tset", "participant_id": "user", "started_at": "begun",
+	"submitted_at": "done_at", "alias": "''x''"}');
+SELECT FROM quizrt.attach_attempts('app.runs', '{"attempt_id": "id",
+	"quiz_id": "begun", "participant_id": "user", "started_at": "begun",
+	"submitted_at": "done_at", "alias": "''x''"}');
+BEGIN;
+SELECT FROM quizrt.attach_attempts('app.runs', '{"attempt_id": "id",
+	"quiz_id": "test", "participant_id": "user", "started_at": "begun",
+	"submitted_at": "done_at", "alias": "''x''"}');
+SELECT FROM quizrt.attach_answers('app.replies', '{"answer_id": "id",
+	"attempt_id": "nr", "question_id": "nr", "question_order": "attempt.test",
+	"is_correct": "true", "score": "points", "answered_at": "at"}');
+ROLLBACK;
 SELECT quizrt.is_expression(e) FROM unnest(ARRAY['1', '(1)', 'a.b', 'SELECT 1 FROM t',
 	'1), (2', '1) FROM (SELECT 1) AS a(b', '1) UNION SELECT (2', '1) LIMIT (1']) AS e;
 SELECT quizrt.is_expression('1 FROM t');
@@ -92,6 +110,28 @@ SET search_path = app, app2;
 INSERT INTO responses VALUES (5, 'one', 4, 1.5, NULL);
 SELECT event, topics FROM test.events();
 RESET search_path;
+
+-- nothing is told where a transaction wants it so, and then again
+BEGIN;
+SET LOCAL quizrt.publish = off;
+INSERT INTO app2.responses VALUES (50, 'one', 5, 1.5, NULL);
+DELETE FROM app.tests WHERE id = 2;
+COMMIT;
+SELECT kind, topics FROM test.events();
+INSERT INTO app2.responses VALUES (51, 'one', 6, 1.5, NULL);
+SELECT data::json ->> 'answered_count' FROM test.events() WHERE event IS NOT NULL;
+-- a replica applies what others have told of
+SET session_replication_role = replica;
+INSERT INTO app2.responses VALUES (52, 'one', 7, 1.5, NULL);
+RESET session_replication_role;
+SELECT kind, topics FROM test.events();
+-- much at once: each topic is told to begin anew
+\copy app2.responses (id, run, nr, score) FROM PROGRAM 'seq 1000 100999 | sed "s/.*/&,one,&,1/"' CSV
+SELECT kind, topics, data IS NULL FROM test.events() ORDER BY tx DESC LIMIT 1;
+BEGIN;
+SET LOCAL quizrt.publish = off;
+DELETE FROM app2.responses WHERE id >= 1000;
+COMMIT;
 
 -- detached: silence
 SELECT FROM quizrt.detach('app2.responses');

@@ -503,6 +503,11 @@ note 'out of descriptors';
 		sub { lines_with($small, 'could not accept a client', $offset) > 0 });
 	pass('the log says that there are no more');
 	is(publish($small, $few, $first), 1, 'who is connected goes on');
+	$first->subscribe("attempts:$few");
+	ok(eval { $first->wait_for(sub { $_->{event} eq 'snapshot' }) },
+		'and can subscribe');
+	cmp_ok($small->sql('SELECT count(*) FROM quizrt.connections'),
+		'>', 100, 'who it is can be seen');
 	$first->ping foreach 1 .. 20;
 	is(lines_with($small, 'could not accept a client', $offset),
 		1, 'once, not a thousand times');
