@@ -283,7 +283,6 @@ is_kept(qr/quizrt: could not use the private key "[^"]*second\.key"/,
 like($node->log_text($offset), qr/has group or world access/,
 	'with the reason');
 chmod 0600, "$dir/second.key";
-$node->reload;
 
 $offset = -s $node->logfile;
 append_to_file("$dir/none.crt", "no certificate\n");
