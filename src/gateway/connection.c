@@ -4,9 +4,10 @@
  *		A client's connection, from accept to close.
  *
  * One struct a connection, one state, one list for each state, and one
- * function (enter) that moves it.  A connection that ends is only marked
- * dead: others of the same turn may still hold a pointer to it, so it is
- * freed when the turn is over.
+ * function (ConnectionEnter) that moves it.  Its beginning, up to the upgrade,
+ * is in handshake.c.  A connection that ends is only marked dead: others of
+ * the same turn may still hold a pointer to it, so it is freed when the turn
+ * is over.
  *
  * Whatever goes wrong with a connection costs that connection.  Its events
  * are handled inside a guard: an error that is thrown is logged, at most once
@@ -30,13 +31,13 @@
 #include "common/settings.h"
 #include "gateway/addresses.h"
 #include "gateway/connection.h"
+#include "gateway/connection_private.h"
 #include "gateway/dialect.h"
 #include "gateway/guard.h"
 #include "gateway/poller.h"
 #include "gateway/proxy.h"
 #include "gateway/questions.h"
 #include "gateway/report.h"
-#include "gateway/routes.h"
 #include "gateway/tls.h"
 #include "utils/memutils.h"
 #include "wire/deflate.h"
@@ -90,19 +91,6 @@ ConnectionsInit(void)
 /*
  * The states
  */
-
-/* Is it a connection that counts as a WebSocket? */
-static bool
-is_websocket(ConnectionState state)
-{
-	return state == CONNECTION_OPEN || state == CONNECTION_CLOSING;
-}
-
-static bool
-is_handshake(ConnectionState state)
-{
-	return state == CONNECTION_HEAD || state == CONNECTION_ASKING;
-}
 
 /* What the poller should watch for in the present state. */
 static void
@@ -187,8 +175,8 @@ arm(Connection *connection)
 }
 
 /* Leave the present state for another one: the only place that does. */
-static void
-enter(Connection *connection, ConnectionState state)
+void
+ConnectionEnter(Connection *connection, ConnectionState state)
 {
 	ConnectionState old = connection->state;
 
@@ -199,9 +187,11 @@ enter(Connection *connection, ConnectionState state)
 	connection_count[state]++;
 	connection->state = state;
 
-	CounterAdd(COUNTER_HANDSHAKES, is_handshake(state) - is_handshake(old));
-	CounterAdd(COUNTER_CONNECTIONS, is_websocket(state) - is_websocket(old));
-	if (is_websocket(old) && !is_websocket(state))
+	CounterAdd(COUNTER_HANDSHAKES,
+			   ConnectionIsHandshake(state) - ConnectionIsHandshake(old));
+	CounterAdd(COUNTER_CONNECTIONS,
+			   ConnectionIsWebSocket(state) - ConnectionIsWebSocket(old));
+	if (ConnectionIsWebSocket(old) && !ConnectionIsWebSocket(state))
 		AddressLeave(&connection->peer);
 
 	/* The dialect hears once that there is nobody to talk to any more. */
@@ -249,7 +239,7 @@ void
 ConnectionDrop(Connection *connection)
 {
 	if (connection->state != CONNECTION_DEAD)
-		enter(connection, CONNECTION_DEAD);
+		ConnectionEnter(connection, CONNECTION_DEAD);
 }
 
 /*
@@ -394,8 +384,8 @@ flush_later(Connection *connection)
 }
 
 /* Queue, or end the connection where memory is short. */
-static bool
-append(Connection *connection, Frame *frame)
+bool
+ConnectionAppend(Connection *connection, Frame *frame)
 {
 	if (frame == NULL || !OutputAppend(&connection->output, frame))
 	{
@@ -412,7 +402,7 @@ append_message(Connection *connection, Frame *frame)
 {
 	if (frame != NULL && connection->window_bits > 0)
 		frame = DeflatedFrame(frame, connection->window_bits);
-	return append(connection, frame);
+	return ConnectionAppend(connection, frame);
 }
 
 /*
@@ -458,52 +448,21 @@ ConnectionSendOwn(Connection *connection, Frame *frame)
 }
 
 /* Queue the last bytes of this connection, and end when they are sent. */
-static void
-send_last(Connection *connection, Frame *frame, ConnectionState next)
+void
+ConnectionSendLast(Connection *connection, Frame *frame, ConnectionState next)
 {
-	if (append(connection, frame))
-		enter(connection, next);
+	if (ConnectionAppend(connection, frame))
+		ConnectionEnter(connection, next);
 	if (frame != NULL)
 		FrameRelease(frame);
-}
-
-void
-ConnectionRespond(Connection *connection, StringInfo response)
-{
-	if (!is_handshake(connection->state))
-		return;
-	if (!connection->io->can_answer(connection))
-	{
-		ConnectionDrop(connection);
-		return;
-	}
-	send_last(connection, FrameFromBytes(response->data, response->len),
-			  CONNECTION_FLUSHING);
-}
-
-void
-ConnectionRefuse(Connection *connection, int status, const char *error)
-{
-	StringInfoData response;
-	HttpRequest request;
-	bool		head = ConnectionRequest(connection, &request) &&
-		HttpTextIs(request.method, "HEAD");
-
-	initStringInfo(&response);
-	HttpAppendError(&response, status, error,
-					status == 426 && request.upgrade_websocket &&
-					request.connection_upgrade, head);
-	CounterAdd(COUNTER_CONNECTIONS_REFUSED, 1);
-	ConnectionRespond(connection, &response);
-	pfree(response.data);
 }
 
 void
 ConnectionClose(Connection *connection, uint16 code, const char *reason)
 {
 	if (connection->state == CONNECTION_OPEN)
-		send_last(connection, FrameClose(code, reason), CONNECTION_CLOSING);
-	else if (is_handshake(connection->state))
+		ConnectionSendLast(connection, FrameClose(code, reason), CONNECTION_CLOSING);
+	else if (ConnectionIsHandshake(connection->state))
 		ConnectionDrop(connection);
 }
 
@@ -541,7 +500,7 @@ flushed(Connection *connection)
 	if (connection->state == CONNECTION_FLUSHING)
 	{
 		connection->io->shutdown(connection);
-		enter(connection, CONNECTION_DRAINING);
+		ConnectionEnter(connection, CONNECTION_DRAINING);
 		return;
 	}
 	if (connection->lagging)
@@ -643,12 +602,12 @@ peer_closes(Connection *connection, uint16 code, const char *reason)
 	/* Ours is on its way already: this is the answer. */
 	if (connection->state == CONNECTION_CLOSING)
 	{
-		enter(connection, CONNECTION_FLUSHING);
+		ConnectionEnter(connection, CONNECTION_FLUSHING);
 		if (connection->output.count == 0)
 			flush_later(connection);
 		return;
 	}
-	send_last(connection, FrameClose(code, NULL), CONNECTION_FLUSHING);
+	ConnectionSendLast(connection, FrameClose(code, NULL), CONNECTION_FLUSHING);
 }
 
 static void
@@ -704,7 +663,7 @@ on_message(void *context, WsOpcode opcode, uint16_t code, const char *bytes,
 				ConnectionDrop(connection);
 			break;
 	}
-	return is_websocket(connection->state);
+	return ConnectionIsWebSocket(connection->state);
 }
 
 static void
@@ -714,15 +673,15 @@ on_violation(void *context, uint16_t code, const char *reason)
 
 	CounterAdd(COUNTER_PROTOCOL_ERRORS, 1);
 	if (connection->state == CONNECTION_OPEN)
-		send_last(connection, FrameClose(code, reason), CONNECTION_FLUSHING);
+		ConnectionSendLast(connection, FrameClose(code, reason), CONNECTION_FLUSHING);
 	else
 		ConnectionDrop(connection);
 }
 
 static const WsHandler websocket_handler = {on_message, on_violation};
 
-static void
-feed(Connection *connection, const char *bytes, size_t length)
+void
+ConnectionFeed(Connection *connection, const char *bytes, size_t length)
 {
 	WsLimits	limits = {0};
 
@@ -731,77 +690,8 @@ feed(Connection *connection, const char *bytes, size_t length)
 	limits.deflate = connection->window_bits > 0;
 	if (!WsFeed(&connection->reader, &limits, bytes, length,
 				&websocket_handler, connection) &&
-		is_websocket(connection->state))
+		ConnectionIsWebSocket(connection->state))
 		ConnectionDrop(connection);
-}
-
-/* Append to the head; false where it is too large to be one. */
-static bool
-append_to_head(Connection *connection, const char *bytes, size_t length)
-{
-	size_t		needed = connection->head_length + length;
-
-	if (needed > connection->head_size)
-	{
-		uint32		size = Max(1024, connection->head_size);
-		char	   *head;
-
-		while (size < needed)
-			size *= 2;
-		head = realloc(connection->head, size);
-		if (head == NULL)
-			return false;
-		connection->head = head;
-		connection->head_size = size;
-	}
-	memcpy(connection->head + connection->head_length, bytes, length);
-	connection->head_length += (uint32) length;
-	return true;
-}
-
-static HttpParseResult
-parse_head(Connection *connection, HttpRequest *request, size_t *consumed)
-{
-	return HttpParseRequest(connection->head, connection->head_length,
-							(size_t) quizrt_max_request_head, request,
-							consumed);
-}
-
-bool
-ConnectionRequest(Connection *connection, HttpRequest *request)
-{
-	size_t		consumed;
-
-	memset(request, 0, sizeof(*request));
-	return connection->head != NULL &&
-		parse_head(connection, request, &consumed) == HTTP_COMPLETE;
-}
-
-static void
-read_head(Connection *connection, const char *bytes, size_t length)
-{
-	HttpRequest request;
-	size_t		consumed;
-
-	if (!append_to_head(connection, bytes, length))
-	{
-		ConnectionDrop(connection);
-		return;
-	}
-	switch (parse_head(connection, &request, &consumed))
-	{
-		case HTTP_INCOMPLETE:
-			break;
-		case HTTP_MALFORMED:
-			ConnectionRefuse(connection, 400, "Bad request");
-			break;
-		case HTTP_HEAD_TOO_LARGE:
-			ConnectionRefuse(connection, 431, "Request header fields too large");
-			break;
-		case HTTP_COMPLETE:
-			RouteRequest(connection, &request);
-			break;
-	}
 }
 
 static void
@@ -815,7 +705,7 @@ read_some(Connection *connection)
 	{
 		/* No TLS, or none that we speak: let the peer read our alert. */
 		connection->io->shutdown(connection);
-		enter(connection, CONNECTION_DRAINING);
+		ConnectionEnter(connection, CONNECTION_DRAINING);
 		return;
 	}
 	if (n <= 0)
@@ -827,11 +717,11 @@ read_some(Connection *connection)
 	switch (connection->state)
 	{
 		case CONNECTION_HEAD:
-			read_head(connection, read_buffer, n);
+			ConnectionReadHead(connection, read_buffer, n);
 			break;
 		case CONNECTION_OPEN:
 		case CONNECTION_CLOSING:
-			feed(connection, read_buffer, n);
+			ConnectionFeed(connection, read_buffer, n);
 			break;
 		default:				/* nobody listens any more */
 			break;
@@ -871,87 +761,6 @@ ConnectionPolled(Connection *connection, int events)
 	if (connection->state != CONNECTION_DEAD &&
 		!Guarded(serve_polled, &polled))
 		ConnectionDrop(connection);
-}
-
-/*
- * Becoming a WebSocket
- */
-
-void
-ConnectionAsking(Connection *connection)
-{
-	enter(connection, CONNECTION_ASKING);
-}
-
-bool
-ConnectionsAreFull(const Connection *connection)
-{
-	return CounterRead(COUNTER_CONNECTIONS) >= (uint64) quizrt_max_connections ||
-		AddressIsFull(&connection->peer);
-}
-
-void
-ConnectionUpgrade(Connection *connection, const char *protocol)
-{
-	StringInfoData response;
-	HttpRequest request;
-	Frame	   *frame;
-	char		extensions[DEFLATE_ANSWER_SIZE];
-
-	if (!ConnectionRequest(connection, &request))
-	{
-		ConnectionDrop(connection);
-		return;
-	}
-
-	/* Many may have been asking at the same time. */
-	if (ConnectionsAreFull(connection))
-	{
-		CounterAdd(COUNTER_CONNECTIONS_LIMITED, 1);
-		ConnectionRefuse(connection, 503, "Too many connections");
-		return;
-	}
-	if (quizrt_deflate)
-		connection->window_bits =
-			DeflateNegotiate(request.websocket_extensions, extensions,
-							 sizeof(extensions));
-	initStringInfo(&response);
-	HttpAppendUpgrade(&response, &request, protocol,
-					  connection->window_bits > 0 ? extensions : NULL);
-	frame = FrameFromBytes(response.data, response.len);
-	pfree(response.data);
-	if (append(connection, frame))
-	{
-		AddressEnter(&connection->peer);
-		connection->last_message = gateway_now;
-		connection->heartbeat_due = gateway_now +
-			connection->dialect->heartbeat_interval();
-		enter(connection, CONNECTION_OPEN);
-		CounterAdd(COUNTER_CONNECTIONS_UPGRADED, 1);
-	}
-	if (frame != NULL)
-		FrameRelease(frame);
-}
-
-void
-ConnectionResume(Connection *connection)
-{
-	HttpRequest request;
-	size_t		consumed;
-	char	   *head = connection->head;
-	uint32		length = connection->head_length;
-
-	if (connection->state == CONNECTION_DEAD ||
-		parse_head(connection, &request, &consumed) != HTTP_COMPLETE)
-		return;
-	connection->head = NULL;
-	connection->head_length = connection->head_size = 0;
-	if (length > consumed && is_websocket(connection->state))
-		feed(connection, head + consumed, length - consumed);
-
-	/* The request had the credential in it. */
-	explicit_bzero(head, length);
-	free(head);
 }
 
 /*
