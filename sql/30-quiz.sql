@@ -722,16 +722,4 @@ RETURNS void LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'quizrt_create_quiz_tables'
 COMMENT ON FUNCTION quizrt.create_quiz_tables(name) IS
 'create the reference tables where they are missing, and attach them';
 
-/* None of this is for everybody. */
-DO $$
-DECLARE
-	f regprocedure;
-BEGIN
-	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
-		WHERE p.pronamespace = 'quizrt'::regnamespace
-	LOOP
-		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
-	END LOOP;
-END
-$$;
 GRANT SELECT ON quizrt.attachments TO pg_monitor;
